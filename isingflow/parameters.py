@@ -1,0 +1,281 @@
+"""What is to be computed: frozen, validated, hashable records, and the checks at the door.
+
+A record is written as canonical JSON, and its key is the SHA-256 of that text; random streams
+(`isingflow.seeding`) and archives refer to a piece of work by it.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import operator
+from collections.abc import Iterable
+
+import numpy as np
+
+from isingflow.errors import ParameterError
+
+LARGEST_COUPLING = 100.0
+ALGORITHMS = ("auto", "heat-bath", "swendsen-wang")
+ENSEMBLES = ("conditional", "weights")
+
+
+def finite(name, value, *, low=-math.inf, high=math.inf, above=-math.inf) -> float:
+    """Return `value` as a float, or raise if it is not a finite number in ``[low, high]``, beyond `above`.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls the value.
+    value : float
+        The value.
+    low, high : float
+        The closed legal range.
+    above : float
+        A bound that must be exceeded.
+
+    Raises
+    ------
+    ParameterError
+        If `value` is not a real number, is NaN or infinite, or is out of range.
+
+    Examples
+    --------
+    >>> finite("coupling", 0.3, low=0)
+    0.3
+    """
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise ParameterError(f"{name} must be a real number, got {value!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ParameterError(f"{name} must be a real number, got {value!r}") from error
+    if not math.isfinite(number):
+        raise ParameterError(f"{name} must be finite, got {number}")
+    if number <= above:
+        raise ParameterError(f"{name} must be greater than {above:g}, got {number:g}")
+    if not low <= number <= high:
+        raise ParameterError(f"{name} must lie in [{low:g}, {high:g}], got {number:g}")
+    return number
+
+
+def whole(name, value, *, low=1, high=None) -> int:
+    """Return `value` as an int, or raise if it is not a whole number in ``[low, high]``.
+
+    Raises
+    ------
+    ParameterError
+        If `value` is not an integer or is out of range.
+
+    Examples
+    --------
+    >>> whole("side", 16, low=2)
+    16
+    """
+    if isinstance(value, (bool, np.bool_)):
+        raise ParameterError(f"{name} must be a whole number, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise ParameterError(f"{name} must be a whole number, got {value!r}") from error
+    if number < low or (high is not None and number > high):
+        wanted = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ParameterError(f"{name} must be {wanted}, got {number}")
+    return number
+
+
+def choice(name, value, options: Iterable[str]) -> str:
+    """Return `value` if it is one of `options`, or raise and offer the nearest.
+
+    Raises
+    ------
+    ParameterError
+        If `value` is not among `options`.
+
+    Examples
+    --------
+    >>> choice("direction", "row", ("row", "diagonal"))
+    'row'
+    """
+    options = tuple(options)
+    if value in options:
+        return value
+    nearest = difflib.get_close_matches(str(value), options, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise ParameterError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}{hint}")
+
+
+def coupling(name, value, *, low=-LARGEST_COUPLING) -> float:
+    """Return a dimensionless coupling or field as a float in ``[low, 100]``, or raise `ParameterError`."""
+    return finite(name, value, low=low, high=LARGEST_COUPLING)
+
+
+def decimation_steps(steps, side) -> int:
+    """Return `steps`, or raise if a square lattice of this `side` cannot be decimated that often.
+
+    ``n`` steps of length sqrt(2) need a side divisible by ``2**ceil(n/2)``.
+
+    Raises
+    ------
+    ParameterError
+        If `steps` is not a whole number of steps that the side admits.
+    """
+    steps = whole("steps", steps, low=0)
+    period = 2 ** ((steps + 1) // 2)
+    if side % period:
+        raise ParameterError(
+            f"{steps} decimation steps need a side divisible by {period}, got side={side}; "
+            f"this side admits at most {2 * ((side & -side).bit_length() - 1)}"
+        )
+    return steps
+
+
+def canonical(record) -> str:
+    """Return the canonical JSON text of a record: its class and its fields, keys sorted.
+
+    Examples
+    --------
+    >>> canonical(NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=2, width=8))
+    '{"NetworkParameters":{"activation":"tanh","bias_variance":0.05,"depth":2,"weight_variance":1.5,"width":8}}'
+    """
+
+    def plain(value):
+        if dataclasses.is_dataclass(value):
+            fields = dataclasses.fields(value)
+            return {type(value).__name__: {f.name: plain(getattr(value, f.name)) for f in fields}}
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+    return json.dumps(plain(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def key(record) -> str:
+    """Return the SHA-256 of a record's canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(record).encode()).hexdigest()
+
+
+def _store(record, **checked):
+    for name, value in checked.items():
+        object.__setattr__(record, name, value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChainParameters:
+    """A chain to be sampled, decimated and compared with itself.
+
+    Attributes
+    ----------
+    coupling : float
+        ``K``, dimensionless, in (0, 100].
+    field : float
+        ``H``, dimensionless, in [-100, 100].
+    factor : int
+        Spacing of the spins kept by one decimation step, at least 2.
+    steps : int
+        Number of decimation steps, at least 1.
+    sites : int
+        Spins on the ring; a multiple of ``factor**steps``.
+    samples : int
+        Independent rings; at least 20, one for each jackknife block.
+    window : int
+        Consecutive spins of a decimated ring that are compared, 2 to 12.
+    """
+
+    coupling: float
+    field: float = 0.0
+    factor: int = 2
+    steps: int = 10
+    sites: int = 2**14
+    samples: int = 200
+    window: int = 4
+
+    def __post_init__(self):
+        _store(
+            self,
+            coupling=finite("coupling", self.coupling, above=0.0, high=LARGEST_COUPLING),
+            field=coupling("field", self.field),
+            factor=whole("factor", self.factor, low=2),
+            steps=whole("steps", self.steps),
+            sites=whole("sites", self.sites),
+            samples=whole("samples", self.samples, low=20),
+            window=whole("window", self.window, low=2, high=12),
+        )
+        period = self.factor**self.steps
+        if self.sites % period:
+            raise ParameterError(
+                f"{self.steps} decimations by {self.factor} need a number of sites divisible by {period}, "
+                f"got sites={self.sites}"
+            )
+        if self.window > self.sites:
+            raise ParameterError(f"window={self.window} is longer than the ring of {self.sites} sites")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SquareParameters:
+    """A square lattice to be sampled, decimated and compared with itself.
+
+    Attributes
+    ----------
+    coupling : float
+        Nearest-neighbour ``K``, dimensionless, in (0, 100].
+    side : int
+        Side of the torus, at least 4, divisible by ``2**ceil(steps/2)``.
+    samples : int
+        Configurations; at least 20, one for each jackknife block.
+    steps : int
+        Decimation steps of length sqrt(2), at least 1.
+    algorithm : str
+        As in `isingflow.ising.sampling.sample_square`.
+    """
+
+    coupling: float
+    side: int = 256
+    samples: int = 1000
+    steps: int = 8
+    algorithm: str = "auto"
+
+    def __post_init__(self):
+        _store(
+            self,
+            coupling=finite("coupling", self.coupling, above=0.0, high=LARGEST_COUPLING),
+            side=whole("side", self.side, low=4),
+            samples=whole("samples", self.samples, low=20),
+            steps=whole("steps", self.steps),
+            algorithm=choice("algorithm", self.algorithm, ALGORITHMS),
+        )
+        decimation_steps(self.steps, self.side)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkParameters:
+    """A random network of constant width: ``z^l = W^l phi(z^{l-1}) + b^l``.
+
+    Attributes
+    ----------
+    weight_variance : float
+        ``sigma_w^2``, dimensionless, positive; weights are ``N(0, sigma_w^2 / fan_in)``.
+    bias_variance : float
+        ``sigma_b^2``, dimensionless, non-negative.
+    depth : int
+        Number of layers after level 0, at least 1.
+    width : int
+        Neurons in every layer, at least 1.
+    activation : str
+        ``"tanh"``.
+    """
+
+    weight_variance: float
+    bias_variance: float
+    depth: int
+    width: int
+    activation: str = "tanh"
+
+    def __post_init__(self):
+        _store(
+            self,
+            weight_variance=finite("weight_variance", self.weight_variance, above=0.0),
+            bias_variance=finite("bias_variance", self.bias_variance, low=0.0),
+            depth=whole("depth", self.depth),
+            width=whole("width", self.width),
+            activation=choice("activation", self.activation, ("tanh",)),
+        )
