@@ -1,0 +1,162 @@
+"""Compiled loops of the lattice room. Arguments are validated by the callers; randomness comes in as a Generator."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def sample_ring(rng, first_up, next_up, spins):
+    """Fill int8 `spins` (samples, sites); `next_up` float64 (sites - 1, 2, 2): site, this spin, first spin."""
+    samples, sites = spins.shape
+    for ring in range(samples):
+        first = np.int64(rng.random() < first_up)
+        this = first
+        spins[ring, 0] = 2 * first - 1
+        for site in range(1, sites):
+            this = np.int64(rng.random() < next_up[site - 1, this, first])
+            spins[ring, site] = 2 * this - 1
+
+
+@njit(cache=True, nogil=True)
+def count_windows(spins, offsets, counts):
+    """Add to int64 `counts` (samples, 2**w) the windows at every site of int8 `spins` (samples, side, side).
+
+    `offsets`, int64 (w, 2) in [0, side), are the displacements (y, x) of the window's spins.
+    """
+    samples, side, _ = spins.shape
+    symbols = np.empty(side, np.uint16)
+    # neighbouring windows are often equal: two tables, for even and odd x, keep one addition from waiting for the other
+    tables = np.empty((2, counts.shape[1]), np.int64)
+    for sample in range(samples):
+        tables[:] = 0
+        for y in range(side):
+            symbols[:] = 0
+            for spin in range(len(offsets)):
+                row = spins[sample, (y + offsets[spin, 0]) % side]
+                shift = offsets[spin, 1]
+                set_bits(symbols[: side - shift], row[shift:], spin)
+                set_bits(symbols[side - shift :], row[:shift], spin)
+            for x in range(0, side - 1, 2):
+                tables[0, symbols[x]] += 1
+                tables[1, symbols[x + 1]] += 1
+            if side % 2:
+                tables[0, symbols[side - 1]] += 1
+        counts[sample] += tables[0] + tables[1]
+
+
+@njit(cache=True, nogil=True)
+def set_bits(symbols, row, spin):
+    """Set bit `spin` of the symbols whose spin is up."""
+    for x in range(len(symbols)):
+        symbols[x] |= np.uint16((row[x] + 1) >> 1) << np.uint16(spin)
+
+
+@njit(cache=True, nogil=True)
+def pair_sums(spins, down, right, sums):
+    """Add to int64 `sums` (samples,) the products of all pairs of int8 `spins` at a displacement in [0, side)."""
+    samples, side, _ = spins.shape
+    for sample in range(samples):
+        total = 0
+        for y in range(side):
+            row, other = spins[sample, y], spins[sample, (y + down) % side]
+            total += dot(row[: side - right], other[right:]) + dot(row[side - right :], other[:right])
+        sums[sample] += total
+
+
+@njit(cache=True, nogil=True)
+def dot(row, other):
+    """Sum of products of two int8 rows."""
+    total = np.int32(0)
+    for x in range(len(row)):
+        total += np.int32(row[x]) * np.int32(other[x])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def heat_bath(rng, spins, up, sweeps, every, energies, magnetizations):
+    """Sweep one int8 lattice (side, side) in typewriter order; record after every `every` sweeps.
+
+    `up` float64 (9, 9, 9): probability of up given the sums of 4 nearest neighbours, of 4 diagonal ones, and of the
+    4 triples that close a plaquette, each sum shifted by 4.
+    """
+    side = spins.shape[0]
+    for sweep in range(sweeps):
+        for y in range(side):
+            above, below = (y - 1) % side, (y + 1) % side
+            for x in range(side):
+                left, right = (x - 1) % side, (x + 1) % side
+                n, s, w, e = spins[above, x], spins[below, x], spins[y, left], spins[y, right]
+                nw, ne, sw, se = spins[above, left], spins[above, right], spins[below, left], spins[below, right]
+                nearest = n + s + w + e
+                diagonal = nw + ne + sw + se
+                triples = n * w * nw + n * e * ne + s * w * sw + s * e * se
+                spins[y, x] = 2 * np.int8(rng.random() < up[nearest + 4, diagonal + 4, triples + 4]) - 1
+        if (sweep + 1) % every == 0:
+            record = (sweep + 1) // every - 1
+            energies[record], magnetizations[record] = measure(spins)
+
+
+@njit(cache=True, nogil=True)
+def measure(spins):
+    """Sum of ``s s'`` over the right and lower bonds, and of ``s``."""
+    side = spins.shape[0]
+    bonds = 0
+    total = 0
+    for y in range(side):
+        below = spins[(y + 1) % side]
+        row = spins[y]
+        for x in range(side - 1):
+            bonds += row[x] * (row[x + 1] + below[x])
+            total += row[x]
+        bonds += row[side - 1] * (row[0] + below[side - 1])
+        total += row[side - 1]
+    return bonds, total
+
+
+@njit(cache=True, nogil=True)
+def find_root(parent, site):
+    """Root of a cluster, halving the path on the way."""
+    while parent[site] != site:
+        parent[site] = parent[parent[site]]
+        site = parent[site]
+    return site
+
+
+@njit(cache=True, nogil=True)
+def swendsen_wang(rng, spins, bond, sweeps, every, energies, magnetizations, parent):
+    """Update one int8 lattice (side, side) by clusters; int32 `parent` (side**2,) is scratch.
+
+    `bond` is the probability ``1 - exp(-2 K)`` that two equal neighbours belong to one cluster.
+    """
+    side = spins.shape[0]
+    for sweep in range(sweeps):
+        for site in range(side * side):
+            parent[site] = site
+        for y in range(side):
+            below = (y + 1) % side
+            for x in range(side):
+                right = (x + 1) % side
+                site = y * side + x
+                if spins[y, x] == spins[y, right] and rng.random() < bond:
+                    unite(parent, site, y * side + right)
+                if spins[y, x] == spins[below, x] and rng.random() < bond:
+                    unite(parent, site, below * side + x)
+        # the smallest site of a cluster is its root and comes first: its new spin is there when the others ask
+        for y in range(side):
+            for x in range(side):
+                site = y * side + x
+                root = find_root(parent, site)
+                if root == site:
+                    spins[y, x] = 2 * np.int8(rng.random() < 0.5) - 1
+                else:
+                    spins[y, x] = spins[root // side, root % side]
+        if (sweep + 1) % every == 0:
+            record = (sweep + 1) // every - 1
+            energies[record], magnetizations[record] = measure(spins)
+
+
+@njit(cache=True, nogil=True)
+def unite(parent, first, second):
+    """Join two clusters under the smaller root."""
+    first, second = find_root(parent, first), find_root(parent, second)
+    parent[max(first, second)] = min(first, second)

@@ -1,0 +1,429 @@
+"""The Ising chain, exact everywhere: thermodynamics, decimation, laws of windows and rings, sampling.
+
+Conventions: ``p(s) ~ exp(K sum_i s_i s_{i+1} + H sum_i s_i)`` with dimensionless coupling ``K`` and field
+``H``, both in [-100, 100]. The transfer matrix ``T(s, s') = exp(K s s' + H (s + s')/2)`` has the larger
+eigenvalue ``e^K (cosh H + R)`` with ``R = sqrt(sinh^2 H + e^{-4K})`` and the ratio of eigenvalues
+``rho = (1 - e^{-4K}) / (cosh H + R)^2``; in its eigenbasis a spin is ``[[a, b], [b, -a]]`` with
+``a = sinh H / R`` and ``b = e^{-2K} / R``. Written in ``rho``, ``a`` and ``b`` the formulas below lose no
+digits at weak coupling, strong coupling or strong field.
+
+References: Maris & Kadanoff, Am. J. Phys. 46, 652 (1978); Baxter, Exactly Solved Models, chapter 2.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from isingflow.errors import ParameterError
+from isingflow.parameters import coupling as checked_coupling
+from isingflow.parameters import whole
+from isingflow.seeding import generator
+
+
+class _Spectrum(NamedTuple):
+    log_eigenvalue: float  # ln of the larger eigenvalue
+    log_ratio: float  # ln |rho|
+    negative: bool  # rho < 0: an antiferromagnet
+    diagonal: float  # a
+    off_diagonal: float  # b
+    transitions: np.ndarray  # float64 (2, 2): probability of the next spin (column) given this one; index 1 is up
+
+    def power(self, exponent):
+        """Return ``rho^n``, ``1 - rho^n`` and ``1 + rho^n``, each to full relative precision."""
+        if exponent == 0:
+            return 1.0, 0.0, 2.0
+        size, missing = math.exp(exponent * self.log_ratio), -math.expm1(exponent * self.log_ratio)
+        return (-size, 1 + size, missing) if self.negative and exponent % 2 else (size, missing, 1 + size)
+
+    @property
+    def marginal(self):
+        """Probabilities of one spin of the infinite chain: down, up."""
+        rare = self.off_diagonal**2 / (1 + abs(self.diagonal)) / 2
+        return np.array([rare, 1 - rare] if self.diagonal >= 0 else [1 - rare, rare])
+
+
+def _spectrum(coupling, field):
+    small = math.exp(-2 * coupling)
+    root = math.hypot(math.sinh(field), small)
+    total = math.cosh(field) + root
+    ratio = -math.expm1(-4 * coupling) / total**2
+    if abs(ratio) < 0.5:
+        log_ratio = math.log(abs(ratio)) if ratio else -math.inf
+    else:
+        log_ratio = math.log1p(-2 * min(root, math.cosh(field)) / total)
+    wrong_way = small**2 / (root + abs(math.sinh(field)))  # R - |sinh H|
+    right_way = root + abs(math.sinh(field))
+    up, down = (right_way, wrong_way) if field >= 0 else (wrong_way, right_way)
+    transitions = np.array([[math.exp(-field), up], [down, math.exp(field)]]) / total
+    return _Spectrum(
+        coupling + math.log(total), log_ratio, ratio < 0, math.sinh(field) / root, small / root, transitions
+    )
+
+
+def _checked(coupling, field):
+    return checked_coupling("coupling", coupling), checked_coupling("field", field)
+
+
+def _checked_pair(name, pair):
+    try:
+        coupling, field = pair
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} must be a pair (coupling, field), got {pair!r}") from None
+    return _checked(coupling, field)
+
+
+def _relative_entropy(p, q):
+    """Relative entropy of two probability vectors as a sum of non-negative terms: small values keep their digits."""
+    u = q / p - 1
+    series = u * u * (1 / 2 - u * (1 / 3 - u * (1 / 4 - u * (1 / 5 - u * (1 / 6 - u / 7)))))
+    return float(np.sum(p * np.where(np.abs(u) < 1e-3, series, u - np.log1p(u))))
+
+
+def log_partition(coupling, field=0.0, *, sites=None) -> float:
+    """Return ``ln Z`` per site, in nats.
+
+    Parameters
+    ----------
+    coupling, field : float
+        ``K`` and ``H``, dimensionless, in [-100, 100].
+    sites : int, optional
+        Sites of a periodic ring, at least 1 (two sites share two bonds, one site is bound to itself);
+        the infinite chain without it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        If an argument is not finite or out of range.
+
+    Examples
+    --------
+    >>> round(log_partition(0.5, 0.2) - log_partition(0.5, -0.2), 15)
+    0.0
+    >>> round(log_partition(1.0, sites=3) * 3, 9)  # 2 e^3 + 6 e^-1 states
+    3.74663763
+    """
+    spectrum = _spectrum(*_checked(coupling, field))
+    if sites is None:
+        return spectrum.log_eigenvalue
+    sites = whole("sites", sites)
+    return spectrum.log_eigenvalue + math.log(spectrum.power(sites)[2]) / sites
+
+
+def decimate_couplings(coupling, field=0.0, *, factor=2) -> tuple[float, float]:
+    """Return the couplings of the chain that keeps every `factor`-th spin; exact.
+
+    ``T' = T^factor`` up to a scalar, ``K' = 1/4 ln(T'_{++} T'_{--} / T'_{+-}^2)``,
+    ``H' = 1/2 ln(T'_{++} / T'_{--})``. Without a field ``tanh K' = tanh^factor K``: an even factor loses the
+    sign of a negative coupling.
+
+    Parameters
+    ----------
+    coupling, field : float
+        ``K`` and ``H``, dimensionless, in [-100, 100].
+    factor : int
+        At least 1.
+
+    Returns
+    -------
+    tuple of float
+        ``(K', H')``.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is not finite or out of range.
+
+    References
+    ----------
+    Maris & Kadanoff (1978), section II.
+
+    Examples
+    --------
+    >>> coupling, field = decimate_couplings(0.8, 0.1)
+    >>> round(coupling, 9), round(field, 9)
+    (0.471284521, 0.192120559)
+    """
+    coupling, field = _checked(coupling, field)
+    spectrum = _spectrum(coupling, abs(field))
+    power, missing, _ = spectrum.power(whole("factor", factor))
+    a, b = spectrum.diagonal, spectrum.off_diagonal
+    decimated = 0.25 * math.log1p(4 * power / (b * missing) ** 2)
+    up, down = (1 + a) + power * b**2 / (1 + a), b**2 / (1 + a) + power * (1 + a)
+    return decimated, math.copysign(0.5 * math.log(up / down), field) if field else 0.0
+
+
+def magnetization(coupling, field=0.0) -> float:
+    """Return ``<s>`` of the infinite chain, ``sinh H / sqrt(sinh^2 H + e^{-4K})``.
+
+    Parameters
+    ----------
+    coupling, field : float
+        ``K`` and ``H``, dimensionless, in [-100, 100].
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        If an argument is not finite or out of range.
+
+    Examples
+    --------
+    >>> magnetization(0.7)
+    0.0
+    """
+    return _spectrum(*_checked(coupling, field)).diagonal
+
+
+def correlation(coupling, distance, field=0.0) -> float:
+    """Return ``<s_0 s_r>`` of the infinite chain, ``a^2 + b^2 rho^r``; not the connected one.
+
+    Parameters
+    ----------
+    coupling, field : float
+        ``K`` and ``H``, dimensionless, in [-100, 100].
+    distance : int
+        ``r``, in lattice constants, at least 0.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        If an argument is not finite or out of range.
+
+    Examples
+    --------
+    >>> round(correlation(0.5, 3) - math.tanh(0.5) ** 3, 15)
+    0.0
+    """
+    spectrum = _spectrum(*_checked(coupling, field))
+    power, _, _ = spectrum.power(whole("distance", distance, low=0))
+    return spectrum.diagonal**2 + spectrum.off_diagonal**2 * power
+
+
+def correlation_length(coupling, field=0.0) -> float:
+    """Return ``-1/ln |rho|`` in lattice constants; without a field ``-1/ln tanh |K|``, and 0 at ``K = 0``.
+
+    Parameters
+    ----------
+    coupling, field : float
+        ``K`` and ``H``, dimensionless, in [-100, 100].
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        If an argument is not finite or out of range.
+
+    Examples
+    --------
+    >>> round(correlation_length(1.2), 6)
+    5.496435
+    """
+    return -1 / _spectrum(*_checked(coupling, field)).log_ratio
+
+
+def relative_entropy_per_site(p, q, *, sites=None) -> float:
+    """Return ``D(p||q)`` per site between two chains, in nats; exact.
+
+    Parameters
+    ----------
+    p, q : pair of float
+        ``(coupling, field)`` of each, dimensionless, in [-100, 100].
+    sites : int, optional
+        Sites of a periodic ring, at least 1; the infinite chain without it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        If an argument is not finite or out of range.
+
+    Examples
+    --------
+    >>> round(relative_entropy_per_site((0.6, 0.0), (0.3, 0.0)), 9)
+    0.035320353
+    """
+    p, q = _checked_pair("p", p), _checked_pair("q", q)
+    first, second = _spectrum(*p), _spectrum(*q)
+    if sites is None:
+        return math.fsum(
+            weight * _relative_entropy(*rows)
+            for weight, *rows in zip(first.marginal, first.transitions, second.transitions, strict=True)
+        )
+    sites = whole("sites", sites)
+    _, missing, total = first.power(sites)
+    neighbour = first.power(1)[0] + first.power(sites - 1)[0]
+    bond = first.diagonal**2 + first.off_diagonal**2 * neighbour / total
+    spin = first.diagonal * missing / total
+    return (p[0] - q[0]) * bond + (p[1] - q[1]) * spin + log_partition(*q, sites=sites) - log_partition(*p, sites=sites)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChainWindow:
+    """The law of consecutive spins of the infinite chain: a stationary Markov chain.
+
+    Parameters
+    ----------
+    coupling, field : float
+        ``K`` and ``H``, dimensionless, in [-100, 100].
+    width : int
+        Spins in the window, at least 1.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is not finite or out of range.
+
+    Examples
+    --------
+    >>> round(ChainWindow(0.6, width=8).relative_entropy_to(ChainWindow(0.3, width=8)), 12)
+    0.247242472731
+    """
+
+    coupling: float
+    field: float = 0.0
+    width: int = dataclasses.field(kw_only=True)
+
+    def __post_init__(self):
+        _checked(self.coupling, self.field)
+        whole("width", self.width)
+
+    @property
+    def dof(self) -> int:
+        """Number of spins."""
+        return self.width
+
+    def relative_entropy_to(self, other) -> float:
+        """Return ``D(self||other)`` in nats, ``D_1 + (w - 1) d``; `other` is a window of the same width."""
+        if not isinstance(other, ChainWindow) or other.width != self.width:
+            raise ParameterError(f"a window of {self.width} spins can only be compared with another, got {other!r}")
+        here = (self.coupling, self.field)
+        there = (other.coupling, other.field)
+        single = _relative_entropy(_spectrum(*here).marginal, _spectrum(*there).marginal)
+        return single + (self.width - 1) * relative_entropy_per_site(here, there)
+
+    def probabilities(self) -> np.ndarray:
+        """Return float64 (2**width,); bit ``j`` of the index is set where spin ``j`` is up (width at most 20)."""
+        whole("width", self.width, high=20)
+        spectrum = _spectrum(self.coupling, self.field)
+        spins = (np.arange(2**self.width)[:, None] >> np.arange(self.width)) & 1
+        steps = spectrum.transitions[spins[:, :-1], spins[:, 1:]]
+        return spectrum.marginal[spins[:, 0]] * steps.prod(axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChainRing:
+    """The law of a whole periodic ring.
+
+    Parameters
+    ----------
+    coupling, field : float
+        ``K`` and ``H``, dimensionless, in [-100, 100].
+    sites : int
+        At least 1.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is not finite or out of range.
+
+    Examples
+    --------
+    >>> round(ChainRing(0.6, sites=16).relative_entropy_to(ChainRing(0.3, sites=16)), 12)
+    0.565382317272
+    """
+
+    coupling: float
+    field: float = 0.0
+    sites: int = dataclasses.field(kw_only=True)
+
+    def __post_init__(self):
+        _checked(self.coupling, self.field)
+        whole("sites", self.sites)
+
+    @property
+    def dof(self) -> int:
+        """Number of spins."""
+        return self.sites
+
+    def relative_entropy_to(self, other) -> float:
+        """Return ``D(self||other)`` of the whole ring, in nats; `other` is a ring of the same size."""
+        if not isinstance(other, ChainRing) or other.sites != self.sites:
+            raise ParameterError(f"a ring of {self.sites} sites can only be compared with another, got {other!r}")
+        here = (self.coupling, self.field)
+        there = (other.coupling, other.field)
+        return self.sites * relative_entropy_per_site(here, there, sites=self.sites)
+
+
+def sample(coupling, field=0.0, *, sites, samples, rng) -> np.ndarray:
+    """Draw independent configurations of the periodic ring, exactly.
+
+    The first spin is drawn from its marginal, each next one given its predecessor and the first.
+
+    Parameters
+    ----------
+    coupling, field : float
+        ``K`` and ``H``, dimensionless, in [-100, 100].
+    sites : int
+        Sites of the ring, at least 1.
+    samples : int
+        Number of rings, at least 1.
+    rng : numpy.random.Generator or int
+        Generator, advanced by the call, or a seed.
+
+    Returns
+    -------
+    numpy.ndarray
+        int8 (samples, sites), values -1 and +1.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is not finite or out of range.
+
+    Examples
+    --------
+    >>> sample(20.0, 0.5, sites=4, samples=2, rng=1)
+    array([[1, 1, 1, 1],
+           [1, 1, 1, 1]], dtype=int8)
+    """
+    from isingflow.ising import _kernels
+
+    spectrum = _spectrum(*_checked(coupling, field))
+    sites, samples = whole("sites", sites), whole("samples", samples)
+    rng = generator(rng)
+    a, b = spectrum.diagonal, spectrum.off_diagonal
+    _, missing, total = spectrum.power(sites)
+    first_up = 0.5 * (1 + a * missing / total)
+    bonds = np.arange(sites, 0, -1)  # from the spin at hand around to the first one
+    powers = np.array([spectrum.power(int(n))[:2] for n in bonds])
+    up, down = ((1 + a), b**2 / (1 + a)) if a >= 0 else (b**2 / (1 - a), (1 - a))
+    way = np.empty((sites, 2, 2))  # T^n up to a scalar: from a spin (axis 1) to the first spin (axis 2)
+    way[:, 1, 1] = up + powers[:, 0] * down
+    way[:, 0, 0] = down + powers[:, 0] * up
+    way[:, 0, 1] = way[:, 1, 0] = b * powers[:, 1]
+    # P(next up | this, first) = T(this, up) T^{n-1}(up, first) / sum over next
+    bond = spectrum.transitions / np.sqrt(spectrum.marginal)  # T(this, next), up to a factor that depends on this
+    towards_down, towards_up = (bond[:, next_spin, None] * way[1:, None, next_spin, :] for next_spin in (0, 1))
+    next_up = towards_up / (towards_up + towards_down)
+    spins = np.empty((samples, sites), np.int8)
+    _kernels.sample_ring(rng, first_up, next_up, spins)
+    return spins

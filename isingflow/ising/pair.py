@@ -1,0 +1,77 @@
+"""Two spins without magnetization: their law is one number, the correlation ``c = <s s'>``."""
+
+import math
+
+from scipy.optimize import brentq
+
+from isingflow.errors import ParameterError
+from isingflow.parameters import finite
+
+
+def relative_entropy(correlation, other) -> float:
+    """Return ``D(p||q)`` of two pairs with correlations ``c_p`` and ``c_q``, in nats.
+
+    ``sum_{+-} (1 +- c_p)/2 ln[(1 +- c_p)/(1 +- c_q)]``: the pair window of any spin-flip-symmetric Ising model.
+
+    Parameters
+    ----------
+    correlation, other : float
+        ``c_p`` and ``c_q``, dimensionless, in [-1, 1].
+
+    Returns
+    -------
+    float
+        ``inf`` where q excludes what p does not.
+
+    Raises
+    ------
+    ParameterError
+        If a correlation is not finite or out of range.
+
+    Examples
+    --------
+    >>> round(relative_entropy(0.352249535, 0.028397360), 5)
+    0.05379
+    """
+    p = finite("correlation", correlation, low=-1.0, high=1.0)
+    q = finite("other", other, low=-1.0, high=1.0)
+    total = 0.0
+    for here, there in ((1 + p, 1 + q), (1 - p, 1 - q)):
+        if here > 0:
+            if there == 0:
+                return math.inf
+            change = (there - here) / here
+            total += here / 2 * (change - math.log1p(change))  # non-negative terms: nothing cancels
+    return total
+
+
+def correlation_from_relative_entropy(value, correlation) -> float:
+    """Return the ``c_q`` between 0 and ``c_p`` at which `relative_entropy` takes this value: its inverse.
+
+    Parameters
+    ----------
+    value : float
+        Relative entropy in nats, in [0, D(c_p, 0)].
+    correlation : float
+        ``c_p``, dimensionless, in (0, 1].
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> round(correlation_from_relative_entropy(relative_entropy(0.7, 0.2), 0.7), 12)
+    0.2
+    """
+    correlation = finite("correlation", correlation, above=0.0, high=1.0)
+    largest = relative_entropy(correlation, 0.0)
+    value = finite("value", value, low=0.0)
+    if value > largest:
+        raise ParameterError(f"value must be at most {largest:g}, that of independent spins, got {value:g}")
+    return float(brentq(lambda c: relative_entropy(correlation, c) - value, 0.0, correlation, xtol=1e-15))
