@@ -128,7 +128,7 @@ def plugin(counts_p, counts_q) -> np.ndarray:
     Examples
     --------
     >>> round(float(plugin([50, 30, 20], [20, 30, 50])), 12)
-    0.27488721956
+    0.274887219562
     """
     a, b = np.broadcast_arrays(counts_p, counts_q)
     p, q = a / a.sum(axis=-1, keepdims=True), b / b.sum(axis=-1, keepdims=True)

@@ -87,7 +87,7 @@ def _covariance(packed):
 def unbiased(packed_p, packed_q) -> np.ndarray:
     """Return the exactly unbiased estimate of ``D`` between two normal laws from independent samples, in nats.
 
-    With unbiased covariances ``S``, ``c = (m - d - 2)/(m - 1)`` and the expectation ``e(n)`` of ``ln |S| - ln |Sigma|``,
+    With unbiased covariances ``S``, ``c = (m - d - 2)/(m - 1)`` and ``e(n)`` the mean of ``ln |S| - ln |Sigma|``,
 
     ``2 D = c [tr(S_q^-1 S_p) (1 - 1/n) + delta^T S_q^-1 delta] - d - d/m + ln |S_q| - e(m) - ln |S_p| + e(n)``.
 

@@ -19,28 +19,28 @@ def sample_ring(rng, first_up, next_up, spins):
 
 @njit(cache=True, nogil=True)
 def count_windows(spins, offsets, counts):
-    """Add to int64 `counts` (samples, 2**w) the windows at every site of int8 `spins` (samples, side, side).
+    """Add to int64 `counts` (samples, 2**w) the windows at every site of int8 `spins` (samples, rows, columns).
 
-    `offsets`, int64 (w, 2) in [0, side), are the displacements (y, x) of the window's spins.
+    `offsets`, int64 (w, 2), are the displacements (y, x) of the window's spins, x in [0, columns).
     """
-    samples, side, _ = spins.shape
-    symbols = np.empty(side, np.uint16)
+    samples, rows, columns = spins.shape
+    symbols = np.empty(columns, np.uint16)
     # neighbouring windows are often equal: two tables, for even and odd x, keep one addition from waiting for the other
     tables = np.empty((2, counts.shape[1]), np.int64)
     for sample in range(samples):
         tables[:] = 0
-        for y in range(side):
+        for y in range(rows):
             symbols[:] = 0
             for spin in range(len(offsets)):
-                row = spins[sample, (y + offsets[spin, 0]) % side]
+                row = spins[sample, (y + offsets[spin, 0]) % rows]
                 shift = offsets[spin, 1]
-                set_bits(symbols[: side - shift], row[shift:], spin)
-                set_bits(symbols[side - shift :], row[:shift], spin)
-            for x in range(0, side - 1, 2):
+                set_bits(symbols[: columns - shift], row[shift:], spin)
+                set_bits(symbols[columns - shift :], row[:shift], spin)
+            for x in range(0, columns - 1, 2):
                 tables[0, symbols[x]] += 1
                 tables[1, symbols[x + 1]] += 1
-            if side % 2:
-                tables[0, symbols[side - 1]] += 1
+            if columns % 2:
+                tables[0, symbols[columns - 1]] += 1
         counts[sample] += tables[0] + tables[1]
 
 
@@ -53,13 +53,16 @@ def set_bits(symbols, row, spin):
 
 @njit(cache=True, nogil=True)
 def pair_sums(spins, down, right, sums):
-    """Add to int64 `sums` (samples,) the products of all pairs of int8 `spins` at a displacement in [0, side)."""
-    samples, side, _ = spins.shape
+    """Add to int64 `sums` (samples,) the products of pairs at a displacement; int8 `spins` (samples, rows, columns).
+
+    `right` is in [0, columns).
+    """
+    samples, rows, columns = spins.shape
     for sample in range(samples):
         total = 0
-        for y in range(side):
-            row, other = spins[sample, y], spins[sample, (y + down) % side]
-            total += dot(row[: side - right], other[right:]) + dot(row[side - right :], other[:right])
+        for y in range(rows):
+            row, other = spins[sample, y], spins[sample, (y + down) % rows]
+            total += dot(row[: columns - right], other[right:]) + dot(row[columns - right :], other[:right])
         sums[sample] += total
 
 

@@ -23,19 +23,25 @@ LARGEST_WINDOW = 16
 def _lattices(spins):
     """Check an array of configurations; return it as (samples, rows, columns), and whether it is rotated."""
     spins = np.asarray(spins)
-    if spins.ndim < 2 or spins.size == 0:
-        raise ParameterError(f"spins must have shape (..., rows, columns) and not be empty, got {spins.shape}")
-    if spins.dtype != np.int8:
-        raise ParameterError(f"spins must be int8 with values -1 and +1, got {spins.dtype}; convert with astype")
+    if spins.ndim < 2:
+        raise ParameterError(f"spins must have shape (..., rows, columns), got {spins.shape}")
+    spins = _spins(spins)
     rows, columns = spins.shape[-2:]
     if rows not in (columns, 2 * columns):
         raise ParameterError(
             f"spins must be a square lattice (L, L) or a rotated one (L, L/2), got rows={rows}, columns={columns}"
         )
-    flat = spins.reshape(-1, rows, columns)
-    if flat.min() < -1 or flat.max() > 1 or np.count_nonzero(flat) < flat.size:
+    return spins.reshape(-1, rows, columns), rows != columns
+
+
+def _spins(spins):
+    if spins.dtype != np.int8:
+        raise ParameterError(f"spins must be int8 with values -1 and +1, got {spins.dtype}; convert with astype")
+    if spins.size == 0:
+        raise ParameterError(f"spins must not be empty, got shape {spins.shape}")
+    if spins.min() < -1 or spins.max() > 1 or np.count_nonzero(spins) < spins.size:
         raise ParameterError("spins must have values -1 and +1 only")
-    return flat, rows != columns
+    return spins
 
 
 def _square(spins):
@@ -247,18 +253,67 @@ def pair_counts(spins, displacements) -> np.ndarray:
     >>> pair_counts(np.ones((1, 6, 6), np.int8), ((0, 3), (3, 0))).tolist()
     [[0, 0, 0, 72]]
     """
-    from isingflow.ising import _kernels
 
     flat = _square(spins)
     side = flat.shape[1]
     offsets = np.array([[whole("displacement", d, low=-side, high=side) for d in pair] for pair in displacements])
     if offsets.ndim != 2 or offsets.shape[1] != 2:
         raise ParameterError(f"displacements must be pairs (y, x), got {displacements!r}")
-    products = np.zeros(len(flat), np.int64)
-    for down, right in offsets % side:
-        _kernels.pair_sums(flat, down, right, products)
+    return _pair_counts(flat, offsets % side)
+
+
+def _pair_counts(lattices, offsets):
+    from isingflow.ising import _kernels
+
+    products = np.zeros(len(lattices), np.int64)
+    for down, right in offsets:
+        _kernels.pair_sums(lattices, down, right, products)
     # the four counts follow from the sums of s s' and of s, which by translation is also that of s'
-    pairs = side**2 * len(offsets)
-    magnetizations = flat.reshape(len(flat), -1).sum(axis=1, dtype=np.int32) * len(offsets)
+    pairs = lattices[0].size * len(offsets)
+    magnetizations = lattices.reshape(len(lattices), -1).sum(axis=1, dtype=np.int32) * len(offsets)
     equal, unequal = pairs + products, pairs - products
     return np.stack([equal - 2 * magnetizations, unequal, unequal, equal + 2 * magnetizations], axis=1) // 4
+
+
+def ring_window_counts(spins, width, *, spacing=1) -> np.ndarray:
+    """Count windows of every `spacing`-th spin of a ring, at every position: on all equivalent sublattices.
+
+    Parameters
+    ----------
+    spins : array_like of int8
+        (samples, sites), values -1 and +1, periodic.
+    width : int
+        Spins in a window, 2 to 16; ``width * spacing`` must not exceed the sites.
+    spacing : int
+        Distance of neighbours in the window, at least 1: ``factor**n`` after ``n`` decimations.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (samples, 2**width); bit ``j`` of the symbol is set where spin ``j`` of the window is up.
+
+    Raises
+    ------
+    ParameterError
+        If the array holds no rings of spins or the window does not fit.
+
+    Examples
+    --------
+    >>> ring_window_counts(np.array([[1, 1, -1, 1]], np.int8), 2).tolist()
+    [[0, 1, 1, 2]]
+    """
+    from isingflow.ising import _kernels
+
+    rings = np.asarray(spins)
+    if rings.ndim != 2:
+        raise ParameterError(f"spins must have shape (samples, sites), got {rings.shape}")
+    rings = _spins(rings)[:, None, :]
+    width, spacing = whole("width", width, low=2, high=LARGEST_WINDOW), whole("spacing", spacing)
+    if width * spacing > rings.shape[2]:
+        raise ParameterError(f"{width} spins {spacing} apart need {width * spacing} sites, got {rings.shape[2]}")
+    offsets = np.stack([np.zeros(width, np.int64), spacing * np.arange(width)], axis=1)
+    if width == 2:
+        return _pair_counts(rings, offsets[1:])
+    counts = np.zeros((len(rings), 2**width), np.int64)
+    _kernels.count_windows(rings, offsets, counts)
+    return counts

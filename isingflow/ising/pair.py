@@ -4,7 +4,6 @@ import math
 
 from scipy.optimize import brentq
 
-from isingflow.errors import ParameterError
 from isingflow.parameters import finite
 
 
@@ -46,18 +45,19 @@ def relative_entropy(correlation, other) -> float:
 
 
 def correlation_from_relative_entropy(value, correlation) -> float:
-    """Return the ``c_q`` between 0 and ``c_p`` at which `relative_entropy` takes this value: its inverse.
+    """Return the ``c_q`` below ``c_p`` at which `relative_entropy` takes this value: its inverse.
 
     Parameters
     ----------
     value : float
-        Relative entropy in nats, in [0, D(c_p, 0)].
+        Relative entropy in nats, at least 0, below 30 (where ``c_q`` is -1 to double precision).
     correlation : float
-        ``c_p``, dimensionless, in (0, 1].
+        ``c_p``, dimensionless, in [0, 1).
 
     Returns
     -------
     float
+        Negative where the value exceeds that of independent spins, as a noisy one may.
 
     Raises
     ------
@@ -69,9 +69,9 @@ def correlation_from_relative_entropy(value, correlation) -> float:
     >>> round(correlation_from_relative_entropy(relative_entropy(0.7, 0.2), 0.7), 12)
     0.2
     """
-    correlation = finite("correlation", correlation, above=0.0, high=1.0)
-    largest = relative_entropy(correlation, 0.0)
-    value = finite("value", value, low=0.0)
-    if value > largest:
-        raise ParameterError(f"value must be at most {largest:g}, that of independent spins, got {value:g}")
-    return float(brentq(lambda c: relative_entropy(correlation, c) - value, 0.0, correlation, xtol=1e-15))
+    correlation = finite("correlation", correlation, low=0.0, high=math.nextafter(1.0, 0.0))
+    # in u = artanh c_q, which has no ends; far down D grows like (1 + c_p)|u| >= |u|
+    value = finite("value", value, low=0.0, high=(1 + correlation) * 15)
+    top = math.atanh(correlation)
+    root = brentq(lambda u: relative_entropy(correlation, math.tanh(u)) - value, -17.0, top, xtol=1e-15)
+    return math.tanh(root)
