@@ -5,7 +5,7 @@ of equal norm: the variance ``q`` and the correlation ``c``, which obey closed m
 (Poole et al., arXiv:1606.05340, Eqs. 3 and 5; Schoenholz et al., arXiv:1611.01232, Section 3). All functions
 take scalars or arrays, which broadcast: floats in give floats out, arrays give float64 arrays.
 
-Correlations are carried as the *gap* ``1 - c``, because in the ordered phase ``c`` itself is soon 1 to all digits.
+Correlations are carried as the *gap* ``1 - c``: in the ordered phase ``c`` itself is soon 1 to all digits.
 """
 
 import functools
@@ -47,7 +47,7 @@ class DepthScales(NamedTuple):
 
 
 def variance_map(variance, weight_variance, bias_variance, *, activation="tanh"):
-    """Return the variance one layer further, ``sigma_w^2 E[tanh(sqrt(q) x)^2] + sigma_b^2``, x standard normal.
+    """Return the variance one layer further, ``sigma_w^2 E[tanh(sqrt(q) x)^2] + sigma_b^2``, x ~ N(0, 1).
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def variance_map(variance, weight_variance, bias_variance, *, activation="tanh")
     Raises
     ------
     ParameterError
-        If an argument is not finite or out of its range, shapes do not broadcast, or the activation is unknown.
+        If an argument is not finite or out of range, shapes do not broadcast, or the activation is unknown.
 
     References
     ----------
@@ -170,7 +170,7 @@ def fixed_point_variance(weight_variance, bias_variance, *, activation="tanh"):
 def fixed_point_correlation(weight_variance, bias_variance, *, activation="tanh"):
     """Return the correlation ``c*`` that two different inputs settle at.
 
-    It is 1 in the ordered phase and at the edge of chaos, less in the chaotic phase, and 0 there without bias.
+    It is 1 in the ordered phase and at the edge of chaos, less in the chaotic phase, 0 there without bias.
 
     Parameters
     ----------
@@ -239,8 +239,8 @@ def susceptibility(weight_variance, bias_variance, *, activation="tanh"):
 def depth_scales(weight_variance, bias_variance, *, activation="tanh"):
     """Return the depths over which variance and correlation forget where they started.
 
-    ``xi = -1 / ln(slope of the map at its fixed point)``. ``xi_c`` is infinite at the edge of chaos, and both are
-    at ``(sigma_w^2, sigma_b^2) = (1, 0)``: a slope within 1e-13 of one counts as one.
+    ``xi = -1 / ln(slope of the map at its fixed point)``. ``xi_c`` is infinite at the edge of chaos, and both
+    are at ``(sigma_w^2, sigma_b^2) = (1, 0)``: a slope within 1e-13 of one counts as one.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def critical_weight_variance(bias_variance, *, activation="tanh"):
 
 
 def uniformity_variance(*, activation="tanh"):
-    """Return the variance ``q`` at which the activations ``tanh(z)``, ``z ~ N(0, q)``, have the largest entropy.
+    """Return the variance ``q`` at which the entropy of the activations ``tanh(z)``, ``z ~ N(0, q)``, is largest.
 
     The line of uniformity is where ``q*`` has this value.
 
@@ -410,10 +410,10 @@ def _elementwise(function, activation, **arguments):
 
 
 def _half_line(curvature):
-    """Return abscissae x >= 0 and weights of E[f(x)] for even f with a pole no nearer than ``i pi/2 / curvature``.
+    """Return abscissae x >= 0 and weights of E[f(x)] for even f without poles below ``Im x = pi/2 / curvature``.
 
     The trapezoid rule with step h errs by exp(a^2/2 - 2 pi a/h) for functions analytic in ``|Im x| < a``
-    (Trefethen & Weideman 2014, Thm 5.1); the step makes that e^-44, which leaves room for poles of fourth order.
+    (Trefethen & Weideman 2014, Theorem 5.1); the step makes that e^-44: room for poles of fourth order.
     """
     strip = min(0.5 * math.pi / curvature, math.sqrt(88.0)) if curvature > 0 else math.sqrt(88.0)
     step = 2.0 * math.pi * strip / (44.0 + 0.5 * strip**2)
