@@ -58,6 +58,4 @@ def generator(rng) -> np.random.Generator:
     try:
         return np.random.default_rng(whole("rng", rng, low=0))
     except ParameterError:
-        raise ParameterError(
-            f"rng must be a numpy Generator or a non-negative integer, got {rng!r}"
-        ) from None
+        raise ParameterError(f"rng must be a numpy Generator or a non-negative integer, got {rng!r}") from None

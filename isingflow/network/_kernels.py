@@ -1,7 +1,7 @@
 """Compiled loops of the random network.
 
-Inputs are carried as ``y = (z_1, z_2 - z_1, ..., z_m - z_1)``: small differences keep their digits only if they
-are never formed by subtraction. Arrays run over neurons first, then inputs.
+Inputs are carried as ``y = (z_1, z_2 - z_1, ..., z_m - z_1)``: small differences keep their digits only if
+they are never formed by subtraction. Arrays run over neurons first, then inputs.
 """
 
 import math
@@ -131,7 +131,7 @@ def conditional_network(rng, factor, scale, bias_scale, y, phi, sums, products, 
 
 @njit(cache=True, nogil=True)
 def weighted_network(rng, fan_in, scale, bias_scale, y, phi, sums, products, kept):
-    """Propagate one network with weights; `phi` comes in as the `fan_in` scaled features and is overwritten."""
+    """Propagate one network with weights; `phi` comes in as `fan_in` scaled features and is overwritten."""
     for level in range(sums.shape[0]):
         draw_given_weights(rng, phi, fan_in, bias_scale, y)
         add_moments(y, sums[level], products[level])

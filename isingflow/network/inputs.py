@@ -1,4 +1,4 @@
-"""Inputs of random networks: white noise, handwritten digits, their normalisation and their exact covariance."""
+"""Inputs of random networks: white noise, handwritten digits, normalisation, exact covariance at level 0."""
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def digits(indices):
 
     References
     ----------
-    E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998).
+    Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998).
 
     Examples
     --------
@@ -99,7 +99,7 @@ def normalise(images):
 
     Examples
     --------
-    >>> normalise([[0.0, 2.0], [5.0, 1.0]]).tolist()
+    >>> normalise([[0.0, 2.0], [4.0, 0.0]]).tolist()
     [[-1.0, 1.0], [1.0, -1.0]]
     """
     images = checked_inputs("images", images)
@@ -108,10 +108,12 @@ def normalise(images):
         raise ParameterError(
             f"a constant image cannot be scaled to unit norm: rows {constant.tolist()} of {len(images)}"
         )
-    # The first division keeps squares from overflowing.
-    centred = images / np.abs(images).max(axis=1, keepdims=True)
-    centred -= centred.mean(axis=1, keepdims=True)
-    return centred / np.sqrt(np.mean(centred**2, axis=1, keepdims=True))
+    # Divided first, lest squares overflow; centred again, because a mean far from zero is rounded.
+    rows = images / np.abs(images).max(axis=1, keepdims=True)
+    for _ in range(2):
+        rows -= rows.mean(axis=1, keepdims=True)
+        rows /= np.sqrt(np.mean(rows**2, axis=1, keepdims=True))
+    return rows
 
 
 def input_kernel(inputs, network: NetworkParameters):
@@ -134,7 +136,7 @@ def input_kernel(inputs, network: NetworkParameters):
     Raises
     ------
     ParameterError
-        If `inputs` is not a finite array of that shape.
+        If `inputs` is not a finite array of that shape, or its covariance overflows.
 
     References
     ----------
@@ -147,13 +149,17 @@ def input_kernel(inputs, network: NetworkParameters):
     [[2.5, 0.5], [0.5, 2.5]]
     """
     inputs = checked_inputs("inputs", inputs)
-    # Not a matrix product: threaded BLAS does not give the same bits everywhere.
-    overlaps = np.einsum("ai,bi->ab", inputs, inputs) / inputs.shape[1]
-    return network.weight_variance * overlaps + network.bias_variance
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Not a matrix product: threaded BLAS does not give the same bits everywhere.
+        overlaps = np.einsum("ai,bi->ab", inputs, inputs) / inputs.shape[1]
+        kernel = network.weight_variance * overlaps + network.bias_variance
+    if not np.isfinite(kernel).all():
+        raise ParameterError(f"inputs up to {np.abs(inputs).max():.3g} are too large: their covariance overflows")
+    return kernel
 
 
 def checked_inputs(name, values):
-    """Return `values` as a contiguous float64 array (m, n_in), or raise if it is not a finite, non-empty matrix.
+    """Return `values` as a contiguous float64 array (m, n_in), or raise if it is no finite, non-empty matrix.
 
     Parameters
     ----------

@@ -308,7 +308,7 @@ def critical_weight_variance(bias_variance, *, activation="tanh"):
 
 
 def uniformity_variance(*, activation="tanh"):
-    """Return the variance ``q`` at which the entropy of the activations ``tanh(z)``, ``z ~ N(0, q)``, is largest.
+    """Return the variance ``q`` at which the entropy of ``tanh(z)``, ``z ~ N(0, q)``, is largest.
 
     The line of uniformity is where ``q*`` has this value.
 
@@ -389,12 +389,7 @@ def pair_levels(variance, gap, network: NetworkParameters):
 
 def _checked(name, value, **allowed):
     """Return `value`, a number or an array, as float64, every element checked."""
-    try:
-        return np.vectorize(functools.partial(finite, name, **allowed), otypes=[float])(value)
-    except ValueError as error:
-        if isinstance(error, ParameterError):
-            raise
-        raise ParameterError(f"{name} must be a number or an array of numbers, got {value!r}") from error
+    return np.vectorize(functools.partial(finite, name, **allowed), otypes=[float])(value)
 
 
 def _elementwise(function, activation, **arguments):
@@ -410,7 +405,7 @@ def _elementwise(function, activation, **arguments):
 
 
 def _half_line(curvature):
-    """Return abscissae x >= 0 and weights of E[f(x)] for even f without poles below ``Im x = pi/2 / curvature``.
+    """Return abscissae x >= 0 and weights of E[f(x)], f even with no pole below ``Im x = pi/2 / curvature``.
 
     The trapezoid rule with step h errs by exp(a^2/2 - 2 pi a/h) for functions analytic in ``|Im x| < a``
     (Trefethen & Weideman 2014, Theorem 5.1); the step makes that e^-44: room for poles of fourth order.

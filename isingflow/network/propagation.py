@@ -20,8 +20,8 @@ class Propagation:
     """Pre-activations of m inputs through an ensemble of networks, summed over the neurons of each layer.
 
     The sums are over ``y = (z_1, z_2 - z_1, ..., z_m - z_1)``: the first input and the differences from it.
-    Relative entropy is invariant under a common invertible linear map, so laws of ``y`` give the same one as laws
-    of ``z``; and the covariances of ``y`` keep their digits when the images of the inputs draw together.
+    Relative entropy is invariant under a common invertible linear map, so laws of ``y`` give the same one as
+    laws of ``z``; and the covariances of ``y`` keep their digits when the images of the inputs draw together.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Propagation:
 
     @property
     def second_moment(self):
-        """Mean square over the neurons of the first input's pre-activations, float64 (networks, depth + 1)."""
+        """Mean square over the neurons of the first input's ``z``, float64 (networks, depth + 1)."""
         return self.products[:, :, 0, 0] / self.count
 
 
@@ -70,13 +70,13 @@ def propagate(
 ):
     """Propagate inputs through an ensemble of random networks.
 
-    Weights are ``N(0, sigma_w^2 / fan_in)``, biases ``N(0, sigma_b^2)``, drawn anew for every network and layer;
-    level 0 is the first pre-activation. Both ensembles draw from the same law:
+    Weights are ``N(0, sigma_w^2 / fan_in)``, biases ``N(0, sigma_b^2)``, drawn anew for every network and
+    layer; level 0 is the first pre-activation. Both ensembles draw from the same law:
 
     - ``"conditional"``: given layer l - 1 the neurons of layer l are independent, with covariance
-      ``sigma_w^2 / N Phi^T Phi + sigma_b^2`` between the m inputs, ``Phi`` the (N, m) activations. Rows are drawn
-      with that covariance, at a cost of O(N m^2) a layer. Its triangular factor is R of a QR decomposition of
-      ``[sigma_w / sqrt(N) Phi; sigma_b]``, because the covariance itself has lost the small differences.
+      ``sigma_w^2 / N Phi^T Phi + sigma_b^2`` between the m inputs, ``Phi`` the (N, m) activations. Rows are
+      drawn with that covariance, at a cost of O(N m^2) a layer. Its triangular factor is R of a QR
+      decomposition of ``[sigma_w / sqrt(N) Phi; sigma_b]``: the covariance itself has lost small differences.
     - ``"weights"``: every weight is drawn, used for all inputs and thrown away; O(N^2 m) a layer.
 
     Equal or linearly dependent inputs are allowed: their pre-activations are equal or dependent too.
@@ -94,7 +94,7 @@ def propagate(
     ensemble : str
         ``"conditional"`` or ``"weights"``.
     keep : str
-        ``"moments"``, or ``"preactivations"`` to have these as well: ``8 networks (depth + 1) width m`` bytes.
+        ``"moments"``, or ``"preactivations"`` to have these too: ``8 networks (depth + 1) width m`` bytes.
     workers : int
         Threads over networks, at least 1; the numbers do not depend on it.
 
@@ -128,6 +128,7 @@ def propagate(
     choice("keep", keep, KEEP)
     shape = (networks, network.depth + 1)
     count, features = inputs.shape
+    kernel = input_kernel(inputs, network)
     _check_memory(shape, count, network.width if keep == "preactivations" else 0)
     sums = np.zeros((*shape, count))
     products = np.zeros((*shape, count, count))
@@ -161,7 +162,7 @@ def propagate(
     return Propagation(
         network=network,
         ensemble=ensemble,
-        kernel=input_kernel(inputs, network),
+        kernel=kernel,
         difference_kernel=np.einsum("ia,ib->ab", columns, columns),
         count=network.width,
         sums=sums,
