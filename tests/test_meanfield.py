@@ -137,9 +137,7 @@ def test_gap_map_at_its_ends():
 def test_pair_at_the_fixed_point_stays_there():
     correlation = meanfield.fixed_point_correlation(2.5, BIAS)
     network = NetworkParameters(weight_variance=2.5, bias_variance=BIAS, depth=30, width=1)
-    variances, gaps = meanfield.pair_levels(
-        meanfield.fixed_point_variance(2.5, BIAS), 1 - correlation, network
-    )
+    variances, gaps = meanfield.pair_levels(meanfield.fixed_point_variance(2.5, BIAS), 1 - correlation, network)
     assert variances.shape == gaps.shape == (31,)
     np.testing.assert_allclose(variances, variances[0], rtol=1e-13)
     np.testing.assert_allclose(gaps, 1 - correlation, rtol=1e-13)

@@ -48,9 +48,7 @@ def naive_weights(inputs, network, rng):
     return np.array(layers)
 
 
-@pytest.mark.parametrize(
-    ("ensemble", "naive"), [("conditional", naive_conditional), ("weights", naive_weights)]
-)
+@pytest.mark.parametrize(("ensemble", "naive"), [("conditional", naive_conditional), ("weights", naive_weights)])
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_naive_twin(ensemble, naive, count):
     inputs = normalise(digits(range(count)))
@@ -78,9 +76,7 @@ def test_moments_do_not_depend_on_what_is_kept(ensemble):
 
 @pytest.mark.parametrize("ensemble", ["conditional", "weights"])
 def test_workers_do_not_change_bits(ensemble):
-    one, three = (
-        propagate(PAIR, SMALL, networks=7, rng=2, ensemble=ensemble, workers=workers) for workers in (1, 3)
-    )
+    one, three = (propagate(PAIR, SMALL, networks=7, rng=2, ensemble=ensemble, workers=workers) for workers in (1, 3))
     np.testing.assert_array_equal(one.sums, three.sums)
     np.testing.assert_array_equal(one.products, three.products)
 

@@ -162,9 +162,7 @@ def fixed_point_variance(weight_variance, bias_variance, *, activation="tanh"):
     >>> round(fixed_point_variance(1.5, 0.05), 9)
     0.418037201
     """
-    return _elementwise(
-        _fixed_variance, activation, weight_variance=weight_variance, bias_variance=bias_variance
-    )
+    return _elementwise(_fixed_variance, activation, weight_variance=weight_variance, bias_variance=bias_variance)
 
 
 def fixed_point_correlation(weight_variance, bias_variance, *, activation="tanh"):
