@@ -238,6 +238,8 @@ def _with_jackknife(estimator, records_p, records_q, blocks, paired, method, n_p
     blocks_p, blocks_q = block_sums(records_p, blocks), block_sums(records_q, blocks)
     found = jackknife(estimator, blocks_p, blocks_q, paired=paired)
     diagnostics = {**diagnostics, "blocks": blocks, "curvature_error": found.curvature_error}
+    if paired:
+        diagnostics["replicates"] = found.replicates_p
     if blocks >= 8:
         double = jackknife(estimator, *(block_sums(one, blocks // 2) for one in (blocks_p, blocks_q)), paired=paired)
         diagnostics["error_double_blocks"] = double.error

@@ -1,0 +1,270 @@
+"""Level curves of the square lattice: the coupling curve of a recursion, and marginals of decimated configurations.
+
+They are different quantities. The coupling curve compares infinite lattices with nearest-neighbour couplings; the
+marginal curve compares windows of the configurations before and after decimation, with no truncation.
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+from isingflow.curve import LevelCurve
+from isingflow.errors import ParameterError
+from isingflow.flow.counts import correlations_from_pairs, marginal_series, pair_series
+from isingflow.flow.scale import (
+    LARGEST_RELATIVE_ERROR,
+    UNDETERMINED,
+    Ending,
+    jackknife_errors,
+    jackknifed_fit,
+    power_law,
+)
+from isingflow.ising import couplings, decay, pair, square
+from isingflow.ising.decimation import pair_counts, window_counts
+from isingflow.ising.sampling import sample_square
+from isingflow.parameters import LARGEST_COUPLING, SquareParameters, choice, finite, whole
+
+MARGINALS = ("pair marginal", "2x2 marginal", "row pair marginal")
+NEAREST_ONLY = ("nearest-neighbour", "maris-kadanoff", "migdal-kadanoff")
+"""Recursions that stay among nearest-neighbour couplings, where Onsager's free energy is exact."""
+
+LONGEST_DISTANCE = 16
+"""Decimation factors of the row pair curve: every integer up to this."""
+
+SHORTEST_FITTED = 2
+"""From this distance on the leading term of the decay holds."""
+
+
+def square_flow(
+    coupling, *, quantity="pair marginal", scheme="nearest-neighbour", steps=8, rng=None, **settings
+) -> LevelCurve:
+    """Follow the square-lattice Ising model along its decimation.
+
+    Parameters
+    ----------
+    coupling : float
+        Nearest-neighbour ``K``, dimensionless, in (0, 100].
+    quantity : {"coupling", "pair marginal", "2x2 marginal", "row pair marginal"}
+        "coupling": between infinite lattices with the couplings of level 0 and n of a recursion, per site, exact for
+        what it is. "pair marginal" (per bond) and "2x2 marginal" (per window): of sampled configurations before and
+        after `steps` sqrt(2) decimations. "row pair marginal" (per bond): neighbours along rows after decimation by
+        every factor up to 16, and the scale read off them.
+    scheme : {"nearest-neighbour", "maris-kadanoff", "migdal-kadanoff"}
+        Recursion of "coupling".
+    steps : int
+        Levels after level 0, at least 1; "migdal-kadanoff" has one of length 2 for every two.
+    rng : numpy.random.Generator or int, optional
+        For the sampled quantities.
+    **settings
+        ``side``, ``samples``, ``algorithm`` of `isingflow.parameters.SquareParameters`.
+
+    Returns
+    -------
+    LevelCurve
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range, or `rng` is missing where it is needed.
+
+    References
+    ----------
+    Erdmenger, Grosvenor & Jefferson, SciPost Phys. 12, 041 (2022), section 2.
+
+    Examples
+    --------
+    >>> curve = square_flow(0.3, quantity="coupling", steps=4)
+    >>> curve.value.round(5).tolist()
+    [0.0, 0.02736, 0.07198, 0.09229, 0.09465]
+    """
+    quantity = choice("quantity", quantity, ("coupling", *MARGINALS))
+    if quantity == "coupling":
+        if settings:
+            raise ParameterError(f"a coupling curve takes no {', '.join(sorted(settings))}: nothing is sampled")
+        return coupling_curve(coupling, scheme=scheme, steps=steps)
+    parameters = SquareParameters(coupling=coupling, steps=steps, **settings)
+    return sampled_curves(parameters, rng)[MARGINALS.index(quantity)]
+
+
+def coupling_curve(coupling, *, scheme, steps) -> LevelCurve:
+    """Return the per-site curve between infinite lattices with the couplings of a recursion, by Onsager's solution.
+
+    It ends before couplings beyond 100.
+    """
+    coupling = finite("coupling", coupling, above=0.0, high=LARGEST_COUPLING)
+    choice("scheme", scheme, NEAREST_ONLY)
+    stride = couplings.RECURSIONS[scheme].levels
+    flow = couplings.flow(coupling, scheme=scheme, steps=whole("steps", steps) // stride)[:, 0]
+    flow = [float(k) for k in flow[np.isfinite(flow)]]
+
+    def between(pairs):
+        return [square.relative_entropy_per_site(p, q) for p, q in pairs]
+
+    to_zero = flow[-1] < flow[0]
+    asymptote = square.relative_entropy_per_site(coupling, 0.0) if to_zero else math.nan
+    return LevelCurve(
+        system="square",
+        quantity=f"coupling, {scheme}",
+        per="site",
+        control="coupling",
+        parameters={"coupling": coupling},
+        levels=stride * np.arange(len(flow)),
+        length=math.sqrt(2) ** (stride * np.arange(len(flow))),
+        value=between((flow[0], k) for k in flow),
+        reverse=between((k, flow[0]) for k in flow),
+        step=[*between(itertools.pairwise(flow)), math.nan],
+        regime="saturating" if to_zero else "growing",
+        asymptote=asymptote,
+        asymptote_error=0.0 if to_zero else math.nan,
+        asymptote_exact=asymptote,
+    )
+
+
+def exact_pair_correlations(coupling, levels, side) -> list[float]:
+    """Return ``<s s'>`` of neighbours on the lattices of these levels, exact.
+
+    At ``K_c``, where a torus is not the plane, odd levels (diagonals) have no formula: NaN there. Elsewhere it is the
+    plane's, which a side of many correlation lengths does not tell from the torus.
+    """
+    on_torus = coupling == square.CRITICAL_COUPLING
+
+    def one(level):
+        distance = 2 ** (level // 2)
+        if level % 2:
+            return math.nan if on_torus else square.correlation(coupling, distance, direction="diagonal")
+        return square.correlation(coupling, distance, direction="row", side=side if on_torus else None)
+
+    return [one(int(level)) for level in levels]
+
+
+def sampled_curves(parameters: SquareParameters, rng) -> tuple[LevelCurve, ...]:
+    """Return the marginal curves of one set of sampled configurations: pairs, 2x2 windows, pairs along rows."""
+    sample = sample_square(
+        parameters.coupling,
+        side=parameters.side,
+        samples=parameters.samples,
+        rng=rng,
+        algorithm=parameters.algorithm,
+    )
+    rows, ending = _row_pair_curve(parameters, sample.spins)
+    levels = np.arange(parameters.steps + 1)
+    fits = [level for level in levels if 2 * 2 ** ((level + 1) // 2) <= parameters.side]
+    curves = []
+    for quantity, shape, per in (("pair marginal", (1, 2), "bond"), ("2x2 marginal", (2, 2), "window")):
+        counts = [window_counts(sample.spins, shape, level=int(level)) for level in fits]
+        series = marginal_series(counts, dof=shape[0] * shape[1], symmetry="flip")
+        del series["replicates"]
+        exact = {}
+        if quantity == "pair marginal":
+            exact = pair_series(exact_pair_correlations(parameters.coupling, fits, parameters.side))
+            exact |= {"reference": "exact", "asymptote_exact": rows.asymptote_exact}
+            exact |= {"asymptote": rows.asymptote, "asymptote_error": rows.asymptote_error}
+        curves.append(
+            _record(
+                parameters,
+                quantity=quantity,
+                per=per,
+                levels=fits,
+                length=[math.sqrt(2) ** level for level in fits],
+                **exact,
+                **ending._asdict(),
+                **series,
+            )
+        )
+    return (*curves, rows)
+
+
+def _record(parameters, **fields):
+    return LevelCurve(
+        system="square",
+        control="coupling",
+        parameters={name: getattr(parameters, name) for name in ("coupling", "side", "samples")},
+        scale_exact=square.correlation_length(parameters.coupling),
+        estimator="zhang-grabchak",
+        samples=parameters.samples,
+        **fields,
+    )
+
+
+def _row_pair_curve(parameters, spins):
+    distances = np.arange(1, min(LONGEST_DISTANCE, parameters.side // 2) + 1)
+    counts = [pair_counts(spins, ((0, r), (r, 0))) for r in distances.tolist()]
+    far = max(parameters.side // 4, 1)
+    tail = pair_counts(spins, ((0, far), (far, 0)))
+    series = marginal_series([*counts, tail], dof=2, symmetry="flip")
+    correlations, replicates = correlations_from_pairs(series, counts[0])
+    for name, values in series.items():
+        series[name] = values[..., :-1] if name != "flags" else values
+    series["step"][-1], series["step_error"][-1] = np.nan, 0.0
+    del series["replicates"]
+    ending, limit, limits = row_ending(distances, correlations, replicates)
+    nearest = np.append(correlations[0], replicates[:, 0])
+    ends = np.array([pair.relative_entropy(a, b) for a, b in zip(nearest, np.append(limit, limits), strict=True)])
+    on_torus = parameters.coupling == square.CRITICAL_COUPLING
+    side = parameters.side if on_torus else None
+    exact = [square.correlation(parameters.coupling, r, direction="row", side=side) for r in distances.tolist()]
+    square_magnetization = square.magnetization(parameters.coupling) ** 2
+    curve = _record(
+        parameters,
+        quantity="row pair marginal",
+        per="bond",
+        levels=distances,
+        level_name="decimation factor",
+        length=distances,
+        **pair_series(exact),
+        reference="exact",
+        asymptote=ends[0],
+        asymptote_error=jackknife_errors(ends[1:, None])[0],
+        asymptote_exact=pair.relative_entropy(square.bond_correlation(parameters.coupling), square_magnetization),
+        **ending._asdict(),
+        **series,
+    )
+    return curve, ending
+
+
+def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.ndarray]:
+    """Tell regime and scale from correlations along rows; the last one, from far away, tells the phase.
+
+    Parameters
+    ----------
+    distances : numpy.ndarray
+        int64 (n,): lattice constants, from 1 on.
+    correlations : numpy.ndarray
+        float64 (n + 1,): ``c_r`` at the distances, then the one far away.
+    replicates : numpy.ndarray
+        float64 (blocks, n + 1): delete-one-block replicates.
+
+    Returns
+    -------
+    Ending
+        "saturating" with a scale not longer than the distances; else "critical" where the correlation reaches far, with
+        the exponent of ``c_r``; else "undetermined".
+    limit, limits : float, numpy.ndarray
+        The correlation at infinite distance, ``m^2`` in the ordered phase, and its replicates.
+    """
+    errors = jackknife_errors(replicates)
+    fitted = distances >= SHORTEST_FITTED
+    r, values, rows = distances[fitted], correlations[:-1][fitted], replicates[:, :-1][:, fitted]
+    reaches_far = correlations[-1] > 4 * errors[-1]
+    none = 0.0, np.zeros(len(replicates))
+
+    def known(fit):
+        scale, error = np.exp(fit.parameters[1]), np.exp(fit.parameters[1]) * fit.errors[1]
+        resolved = scale <= r[-1] and fit.errors[1] < LARGEST_RELATIVE_ERROR
+        return Ending("saturating", scale, error) if resolved else None
+
+    if not reaches_far:
+        start = [np.log(correlations[0]), 0.5]
+        fit = jackknifed_fit(
+            lambda s: np.exp(s[0]) * decay.disordered(r, np.exp(np.clip(s[1], -3, 6))), start, values, rows
+        )
+        return (known(fit) or UNDETERMINED, *none)
+    start = [correlations[-1], 0.5]
+    fit = jackknifed_fit(lambda s: s[0] * (1 + decay.ordered(r, np.exp(np.clip(s[1], -3, 6)))), start, values, rows)
+    ending = known(fit)
+    if ending:
+        return ending, correlations[-1], replicates[:, -1]
+    if (values > 0).all():
+        return (power_law(r, values, rows), *none)
+    return (UNDETERMINED, *none)
