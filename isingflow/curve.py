@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from types import MappingProxyType
 
 import numpy as np
 
@@ -147,7 +146,7 @@ class LevelCurve:
             object.__setattr__(self, name, float(getattr(self, name)))
         if self.control not in self.parameters:
             raise ParameterError(f"the control parameter {self.control!r} is not among {sorted(self.parameters)}")
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        object.__setattr__(self, "parameters", dict(self.parameters))
         object.__setattr__(self, "flags", tuple(dict.fromkeys(self.flags)))
 
     @property

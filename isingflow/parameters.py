@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import operator
+import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -19,6 +20,8 @@ from isingflow.errors import ParameterError
 LARGEST_COUPLING = 100.0
 ALGORITHMS = ("auto", "heat-bath", "swendsen-wang")
 ENSEMBLES = ("conditional", "weights")
+ACTIVATIONS = ("tanh",)
+INPUTS = ("digits", "noise")
 
 
 def finite(name, value, *, low=-math.inf, high=math.inf, above=-math.inf) -> float:
@@ -129,6 +132,21 @@ def decimation_steps(steps, side) -> int:
             f"this side admits at most {2 * ((side & -side).bit_length() - 1)}"
         )
     return steps
+
+
+def within_memory(what, size) -> None:
+    """Raise if `size` bytes are more memory than the machine has, where it says how much it has.
+
+    Raises
+    ------
+    ParameterError
+        Naming `what` needs the memory.
+    """
+    if not hasattr(os, "sysconf"):
+        return
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > there:
+        raise ParameterError(f"{what} need {size / 2**30:.1f} GiB of memory, this machine has {there / 2**30:.1f} GiB")
 
 
 def canonical(record) -> str:
@@ -277,5 +295,36 @@ class NetworkParameters:
             bias_variance=finite("bias_variance", self.bias_variance, low=0.0),
             depth=whole("depth", self.depth),
             width=whole("width", self.width),
-            activation=choice("activation", self.activation, ("tanh",)),
+            activation=choice("activation", self.activation, ACTIVATIONS),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsembleParameters:
+    """An ensemble of networks, and the two inputs followed through it.
+
+    Attributes
+    ----------
+    network : NetworkParameters
+        The law of the networks.
+    networks : int
+        At least 20, one for each jackknife block.
+    ensemble : {"conditional", "weights"}
+        How they are drawn; the laws are the same.
+    source : {"digits", "noise"}
+        The inputs: the first zero and the first one of scikit-learn's handwritten digits, or white noise with as many
+        features, normalised.
+    """
+
+    network: NetworkParameters
+    networks: int
+    ensemble: str = "conditional"
+    source: str = "digits"
+
+    def __post_init__(self):
+        _store(
+            self,
+            networks=whole("networks", self.networks, low=20),
+            ensemble=choice("ensemble", self.ensemble, ENSEMBLES),
+            source=choice("inputs", self.source, INPUTS),
         )

@@ -216,9 +216,9 @@ def test_saturated_neurons(ensemble):
         ({"rng": -1}, "rng must be"),
         (
             {"networks": 10**9, "keep": "preactivations"},
-            r"preactivations of 32 neurons .* GB, the machine has",
+            r"preactivations of .* need .* GiB of memory, this machine has",
         ),
-        ({"networks": 10**12}, r"moments for 1000000000000 networks, 7 levels and 2 inputs need .* GB"),
+        ({"networks": 10**12}, r"moments of 1000000000000 networks, 7 levels and 2 inputs need .* GiB"),
     ],
 )
 def test_bad_input(change, message):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from isingflow.curve import LevelCurve
+from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.flow.counts import correlations_from_pairs, marginal_series, pair_series
 from isingflow.flow.scale import LARGEST_RELATIVE_ERROR, UNDETERMINED, Ending, jackknifed_fit
 from isingflow.ising import chain, pair
@@ -194,4 +194,15 @@ def _pair_curve(parameters, spins):
         samples=parameters.samples,
         **ending._asdict(),
         **series,
+    )
+
+
+def scale_line(couplings) -> ScaleLine:
+    """Return the exact correlation length against the coupling, float (n,): it grows without bound."""
+    return ScaleLine(
+        system="chain",
+        control="coupling",
+        values=couplings,
+        scale=[chain.correlation_length(coupling) for coupling in couplings],
+        critical=math.inf,
     )

@@ -7,11 +7,11 @@ from scipy.optimize import least_squares
 
 
 class Fit(NamedTuple):
-    """Fitted parameters, their standard errors, and the sum of squared deviations in standard errors of the data."""
+    """Fitted parameters, float64 (p,), their replicates (blocks, p) and standard errors (p,)."""
 
     parameters: np.ndarray
+    replicates: np.ndarray
     errors: np.ndarray
-    squares: float
 
 
 def jackknife_errors(replicates) -> np.ndarray:
@@ -49,8 +49,8 @@ def jackknifed_fit(model, start, values, replicates) -> Fit:
     """
     errors = jackknife_errors(replicates)
     found = least_squares(lambda parameters: (model(parameters) - values) / errors, start, x_scale="jac")
-    steps = ((replicates - values) / errors) @ np.linalg.pinv(found.jac).T
-    return Fit(found.x, jackknife_errors(steps), float(2 * found.cost))
+    moved = found.x + ((replicates - values) / errors) @ np.linalg.pinv(found.jac).T
+    return Fit(found.x, moved, jackknife_errors(moved))
 
 
 class Ending(NamedTuple):
@@ -76,35 +76,59 @@ def power_law(lengths, values, replicates) -> Ending:
     return Ending("critical", np.inf, np.nan, -fit.parameters[1], fit.errors[1])
 
 
-def geometric(lengths, values, replicates) -> tuple[Fit, Ending]:
-    """Fit ``values = limit + amplitude exp(rate (length - first))``, and tell the regime from the rate.
+class Geometric(NamedTuple):
+    """How geometric data end, and their limit, NaN with its error unless they saturate."""
 
-    "growing" and "saturating" with ``scale = 1/|rate|``; "critical" where that is longer than the range of lengths.
+    ending: Ending
+    limit: float = np.nan
+    limit_error: float = np.nan
+
+
+def geometric(lengths, values, replicates) -> Geometric:
+    """Fit ``values = start + slope (exp(rate x) - 1)/rate``, ``x`` from the first length, and tell the regime.
+
+    "growing" and "saturating" with ``scale = 1/|rate|``; "critical", linear in ``x``, where that is longer than the
+    range of lengths; "undetermined" where the error of the rate exceeds half of it.
+
+    Parameters
+    ----------
+    lengths, values : numpy.ndarray
+        float64 (n,), lengths equidistant, n at least 5.
+    replicates : numpy.ndarray
+        float64 (blocks, n).
 
     Returns
     -------
-    Fit
-        Of (limit, amplitude, rate).
-    Ending
-        Without an exponent.
+    Geometric
+
+    Examples
+    --------
+    >>> x = np.arange(10.0)
+    >>> noise = np.random.default_rng(1).normal(size=(20, 10)) * 1e-4
+    >>> data = 3 - 2 * np.exp(-x / 4)
+    >>> found = geometric(x, data, data + noise)
+    >>> found.ending.regime, round(found.ending.scale, 3), round(found.limit, 3)
+    ('saturating', 4.0, 3.0)
     """
     x = np.asarray(lengths, dtype=np.float64) - lengths[0]
     middle = len(x) // 2
-    # three equidistant points give the rate: (y_2 - y_1)/(y_1 - y_0)
-    ratio = (values[2 * middle - 1] - values[middle - 1]) / (values[middle] - values[0])
-    rate = np.log(max(ratio, 1e-12)) / max(x[middle], 1) or 1e-9
+    # of three equidistant points the differences' ratio gives the rate
+    ratio = (values[2 * middle - 1] - values[middle]) / (values[middle - 1] - values[0])
+    rate = np.log(ratio) / x[middle] if ratio > 0 and ratio != 1 else -1 / x[-1]
 
     def shape(rate):
-        return np.expm1(rate * x) / rate  # linear in x as the rate goes to zero
+        rate = rate if abs(rate) > 1e-9 else 1e-9
+        return np.expm1(rate * x) / rate
 
-    def model(s):
-        return s[0] + s[1] * shape(s[2] if abs(s[2]) > 1e-12 else 1e-12)
-
-    linear = np.linalg.lstsq(np.stack([np.ones_like(x), shape(rate)], axis=1), values, rcond=None)[0]
-    fit = jackknifed_fit(model, [*linear, rate], values, replicates)
-    rate, error = fit.parameters[2], fit.errors[2]
+    start = np.linalg.lstsq(np.stack([np.ones_like(x), shape(rate)], axis=1), values, rcond=None)[0]
+    fit = jackknifed_fit(lambda s: s[0] + s[1] * shape(s[2]), [*start, rate], values, replicates)
+    rate, error = float(fit.parameters[2]), float(fit.errors[2])
     if abs(rate) * x[-1] < 1:
-        return fit, Ending("critical", np.inf)
+        return Geometric(Ending("critical", np.inf))
     if error > LARGEST_RELATIVE_ERROR * abs(rate):
-        return fit, UNDETERMINED
-    return fit, Ending("growing" if rate > 0 else "saturating", 1 / abs(rate), error / rate**2)
+        return Geometric(UNDETERMINED)
+    ending = Ending("growing" if rate > 0 else "saturating", 1 / abs(rate), error / rate**2)
+    if rate > 0:
+        return Geometric(ending)
+    limits = np.array([s[0] - s[1] / s[2] for s in (fit.parameters, *fit.replicates)])
+    return Geometric(ending, float(limits[0]), float(jackknife_errors(limits[1:, None])[0]))

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from isingflow.curve import LevelCurve
+from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.errors import ParameterError
 from isingflow.flow.counts import correlations_from_pairs, marginal_series, pair_series
 from isingflow.flow.scale import (
@@ -76,7 +76,7 @@ def square_flow(
     --------
     >>> curve = square_flow(0.3, quantity="coupling", steps=4)
     >>> curve.value.round(5).tolist()
-    [0.0, 0.02736, 0.07198, 0.09229, 0.09465]
+    [0.0, 0.03182, 0.08631, 0.11151, 0.11392]
     """
     quantity = choice("quantity", quantity, ("coupling", *MARGINALS))
     if quantity == "coupling":
@@ -268,3 +268,14 @@ def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.n
     if (values > 0).all():
         return (power_law(r, values, rows), *none)
     return (UNDETERMINED, *none)
+
+
+def scale_line(values) -> ScaleLine:
+    """Return the exact correlation length along a row against the coupling, float (n,), positive."""
+    return ScaleLine(
+        system="square",
+        control="coupling",
+        values=values,
+        scale=[square.correlation_length(coupling) for coupling in values],
+        critical=square.CRITICAL_COUPLING,
+    )

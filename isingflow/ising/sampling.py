@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import warnings
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy.special import expit
 
 from isingflow.errors import ParameterError, ShortRunWarning
 from isingflow.ising.square import CRITICAL_COUPLING
-from isingflow.parameters import ALGORITHMS, choice, whole
+from isingflow.parameters import ALGORITHMS, choice, whole, within_memory
 from isingflow.parameters import coupling as checked_coupling
 from isingflow.resampling import autocorrelation_time
 from isingflow.seeding import generator
@@ -122,7 +121,7 @@ def sample_square(
     burn_in = burn_in if burn_in == "auto" else whole("burn_in", burn_in, low=0)
     thin = thin if thin == "auto" else whole("thin", thin)
     rng = generator(rng)
-    _check_memory(samples, side)
+    within_memory(f"{samples} configurations of side {side}", samples * side**2)
 
     update = _UPDATES[algorithm](side, **couplings)
     ordered = couplings["coupling"] >= CRITICAL_COUPLING
@@ -160,17 +159,6 @@ def _algorithm(algorithm, *, coupling, diagonal, plaquette, field):
     if algorithm == "auto":
         return "swendsen-wang" if fits else "heat-bath"
     return algorithm
-
-
-def _check_memory(samples, side):
-    wanted = samples * side**2
-    if hasattr(os, "sysconf"):
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if wanted > there:
-            raise ParameterError(
-                f"{samples} configurations of side {side} need {wanted / 2**30:.1f} GiB, "
-                f"this machine has {there / 2**30:.1f} GiB"
-            )
 
 
 def _swendsen_wang(side, *, coupling, **_):

@@ -16,9 +16,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from isingflow.errors import ParameterError
-from isingflow.parameters import NetworkParameters, choice, finite
+from isingflow.parameters import ACTIVATIONS, NetworkParameters, choice, finite
 
-ACTIVATIONS = ("tanh",)
 LARGEST_VARIANCE = 1e4
 # Rates nearer to one than this are one: the averages and the fixed points are not known better.
 RESOLUTION = 1e-13

@@ -3,13 +3,11 @@
 import concurrent.futures
 import dataclasses
 import math
-import os
 
 import numpy as np
 
-from isingflow.errors import ParameterError
 from isingflow.network.inputs import checked_inputs, input_kernel
-from isingflow.parameters import ENSEMBLES, NetworkParameters, choice, whole
+from isingflow.parameters import ENSEMBLES, NetworkParameters, choice, whole, within_memory
 from isingflow.seeding import generator
 
 KEEP = ("moments", "preactivations")
@@ -129,10 +127,12 @@ def propagate(
     shape = (networks, network.depth + 1)
     count, features = inputs.shape
     kernel = input_kernel(inputs, network)
-    _check_memory(shape, count, network.width if keep == "preactivations" else 0)
+    rows = network.width if keep == "preactivations" else 0
+    size = 8 * networks * (network.depth + 1) * count * (1 + count + rows)
+    within_memory(f"{keep} of {networks} networks, {network.depth + 1} levels and {count} inputs", size)
     sums = np.zeros((*shape, count))
     products = np.zeros((*shape, count, count))
-    kept = np.empty((*shape, network.width if keep == "preactivations" else 0, count))
+    kept = np.empty((*shape, rows, count))
 
     from isingflow.network import _kernels
 
@@ -169,19 +169,3 @@ def propagate(
         products=products,
         preactivations=kept if keep == "preactivations" else None,
     )
-
-
-def _check_memory(shape, count, width):
-    """Raise if the result needs more memory than the machine has, where the machine says so."""
-    networks, levels = shape
-    needed = 8 * networks * levels * count * (1 + count + width)
-    try:
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return
-    if needed > available:
-        what = f"preactivations of {width} neurons" if width else "moments"
-        raise ParameterError(
-            f"{what} for {networks} networks, {levels} levels and {count} inputs need {needed / 1e9:.3g} GB, "
-            f"the machine has {available / 1e9:.3g} GB"
-        )

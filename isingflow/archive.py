@@ -1,0 +1,319 @@
+"""One study, one HDF5 file. The schema lives here.
+
+A family of curves, ``system/quantity``, is a group. Its datasets have the axes ``(<control>, level)``, both of them
+dimension scales: the control parameter by its own name and the level. Every estimate ``x`` has its ``x_error`` beside
+it; parameters are coordinates, text parameters attributes of the group. What there is none of is NaN. The group
+``scale_lines/system`` holds the exact scale against the control parameter. Attributes of the file say the format, the
+schema and the provenance. ``h5dump``, h5py and ``xarray.open_dataset(path, engine="h5netcdf", group=...)`` read it.
+
+A file is written under a temporary name, closed, synced and renamed: whole or not at all. Nothing in it is a pickle or
+a reference, links out of it are not followed, and every dataset carries a checksum.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from isingflow.curve import REGIMES, SERIES, SUMMARY, LevelCurve, ScaleLine
+from isingflow.errors import ArchiveError, ParameterError
+
+FORMAT = "isingflow"
+SCHEMA = 1
+
+_NAMES = {"error": "value_error"}
+_TEXTS = ("quantity", "per", "control", "level_name", "reference", "estimator")
+_LENGTH_UNIT = {"chain": "lattice constant", "square": "lattice constant", "network": "layer"}
+_LONG_NAMES = {
+    "length": "distance of neighbours, or depth",
+    "value": "D(p_0||p_n)",
+    "reverse": "D(p_n||p_0)",
+    "step": "D(p_n||p_{n+1})",
+    "exact": "reference of D(p_0||p_n)",
+    "exact_reverse": "reference of D(p_n||p_0)",
+    "exact_step": "reference of D(p_n||p_{n+1})",
+    "asymptote": "limit of D(p_0||p_n)",
+    "asymptote_exact": "reference of the limit",
+    "scale": "scale of the approach or of the growth",
+    "scale_exact": "reference of the scale",
+    "exponent": "exponent of the approach at criticality",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """What a study found.
+
+    Attributes
+    ----------
+    curves : tuple of LevelCurve
+    lines : tuple of ScaleLine
+    provenance : dict of str to str or int
+        Versions, seed, command, times.
+    """
+
+    curves: tuple = ()
+    lines: tuple = ()
+    provenance: dict = dataclasses.field(default_factory=dict)
+
+    def families(self) -> dict:
+        """Return the curves by family, in order."""
+        found = {}
+        for curve in self.curves:
+            found.setdefault(curve.family, []).append(curve)
+        return found
+
+
+def check_target(path, *, overwrite=False) -> Path:
+    """Return the path if a file can be written there, or raise before any work is done.
+
+    Raises
+    ------
+    ArchiveError
+        If it exists and is not to be overwritten, or its directory is missing or not writable.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ArchiveError(f"{path} is a directory: name a file")
+    if path.exists() and not overwrite:
+        raise ArchiveError(f"{path} exists: choose another name, or overwrite it with --force")
+    if not path.parent.is_dir():
+        raise ArchiveError(f"the directory {path.parent} does not exist")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ArchiveError(f"cannot write into {path.parent}: {error.strerror}") from error
+    return path
+
+
+def write(path, archive: Archive, *, overwrite=False) -> None:
+    """Write an archive, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to.
+    archive : Archive
+        What.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    ArchiveError
+        If the file cannot be written, or exists and is not to be replaced.
+    ParameterError
+        If curves of one family do not fit side by side.
+    """
+    path = check_target(path, overwrite=overwrite)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    try:
+        with h5py.File(temporary, "w") as file:
+            file.attrs.update({"format": FORMAT, "schema": SCHEMA, **archive.provenance})
+            for curves in archive.families().values():
+                _write_family(file, curves)
+            for line in archive.lines:
+                _write_line(file, line)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        check_target(path, overwrite=overwrite)
+        os.replace(temporary, path)
+    except OSError as error:
+        if isinstance(error, ArchiveError):
+            raise
+        raise ArchiveError(f"cannot write {path}: {error}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _slug(text):
+    return re.sub(r"[^0-9a-z]+", "_", text.lower()).strip("_")
+
+
+def _write_family(file, curves):
+    first = curves[0]
+    for curve in curves[1:]:
+        different = [name for name in _TEXTS if getattr(curve, name) != getattr(first, name)]
+        if different or curve.parameters.keys() != first.parameters.keys():
+            raise ParameterError(f"curves of the family {first.family} differ in {different or 'their parameters'}")
+    group = file.create_group(f"{first.system}/{_slug(first.quantity)}")
+    longest = max(curves, key=lambda curve: len(curve.levels)).levels
+    for curve in curves:
+        if not np.array_equal(curve.levels, longest[: len(curve.levels)]):
+            raise ParameterError(f"curves of the family {first.family} have different levels")
+    group.attrs.update({name: getattr(first, name) for name in _TEXTS})
+    group.attrs["flags"] = [", ".join(curve.flags) for curve in curves]
+
+    control = _dataset(group, first.control, [curve.control_value for curve in curves], "1")
+    level = _dataset(group, "level", longest, "1", first.level_name)
+    control.make_scale(first.control)
+    level.make_scale("level")
+
+    def beside(name, rows, unit, *axes):
+        dataset = _dataset(group, name, rows, unit, _LONG_NAMES.get(name, "standard error" * name.endswith("_error")))
+        for axis, scale in enumerate(axes):
+            dataset.dims[axis].attach_scale(scale)
+        return dataset
+
+    length = _LENGTH_UNIT[first.system]
+    units = {"length": length, "scale": length, "scale_error": length, "scale_exact": length}
+    units |= {"exponent": "1", "exponent_error": "1"}
+    for name in SERIES:
+        rows = np.full((len(curves), len(longest)), np.nan)
+        for row, curve in zip(rows, curves, strict=True):
+            row[: len(curve.levels)] = getattr(curve, name)
+        beside(_NAMES.get(name, name), rows, units.get(name, "nat"), control, level)
+    for name in SUMMARY:
+        beside(name, [getattr(curve, name) for curve in curves], units.get(name, "nat"), control)
+    regime = beside("regime", np.array([REGIMES.index(c.regime) for c in curves], np.int8), "1", control)
+    regime.attrs["flag_values"] = np.arange(len(REGIMES), dtype=np.int8)
+    regime.attrs["flag_meanings"] = " ".join(REGIMES)
+    beside("level_count", [len(curve.levels) for curve in curves], "1", control)
+    beside("sample_count", [curve.samples for curve in curves], "1", control)
+    for name in first.parameters:
+        values = [curve.parameters[name] for curve in curves]
+        if name == first.control:
+            continue
+        if isinstance(values[0], str):
+            if len(set(values)) > 1:
+                raise ParameterError(f"curves of the family {first.family} differ in {name}: give them other names")
+            group.attrs[f"parameter_{name}"] = values[0]
+        else:
+            beside(f"parameter_{name}", values, "1", control)
+
+
+def _dataset(group, name, values, unit, long_name=""):
+    dataset = group.create_dataset(name, data=np.asarray(values), chunks=np.shape(values), fletcher32=True)
+    dataset.attrs["units"] = unit
+    if long_name:
+        dataset.attrs["long_name"] = long_name
+    return dataset
+
+
+def _write_line(file, line):
+    group = file.create_group(f"scale_lines/{line.system}")
+    control = _dataset(group, line.control, line.values, "1")
+    control.make_scale(line.control)
+    scale = _dataset(group, "scale", line.scale, _LENGTH_UNIT[line.system], "correlation length or depth scale")
+    scale.dims[0].attach_scale(control)
+    group.attrs.update({"control": line.control, "critical": line.critical, "reference": line.reference})
+
+
+def read(path) -> Archive:
+    """Read an archive.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    Archive
+
+    Raises
+    ------
+    ArchiveError
+        If the file is missing, no archive of this package, of a newer schema, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ArchiveError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
+    try:
+        with h5py.File(path, "r") as file:
+            _check_format(path, file)
+            groups = [group for name in ("chain", "square", "network") for group in _groups(file, name)]
+            curves = [curve for group in groups for curve in _read_family(group)]
+            lines = [_read_line(group) for group in _groups(file, "scale_lines")]
+            words = {name: _plain(value) for name, value in file.attrs.items() if name not in ("format", "schema")}
+            return Archive(tuple(curves), tuple(lines), words)
+    except ArchiveError:
+        raise
+    except (OSError, RuntimeError, KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArchiveError(f"{path} is no readable isingflow archive: {reason}") from error
+
+
+def _check_format(path, file):
+    if _plain(file.attrs.get("format", "")) != FORMAT:
+        raise ArchiveError(f"{path} is an HDF5 file of something else: it does not say format={FORMAT!r}")
+    schema = int(file.attrs.get("schema", 0))
+    if not 1 <= schema <= SCHEMA:
+        raise ArchiveError(f"{path} has schema {schema}; this version reads up to {SCHEMA}: update isingflow")
+
+
+def _plain(value):
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _child(group, name):
+    """A member of a group, if it lies in the same file."""
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ArchiveError(f"{group.file.filename}: {name} is a link out of its group, which is not followed")
+    return group[name]
+
+
+def _groups(file, name):
+    if name not in file:
+        return []
+    return [_child(_child(file, name), member) for member in file[name]]
+
+
+def _numbers(group, name):
+    dataset = _child(group, name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iuf":
+        raise ArchiveError(f"{group.file.filename}: {group.name}/{name} does not hold numbers")
+    return dataset[()]
+
+
+def _read_family(group):
+    texts = {name: _plain(group.attrs[name]) for name in _TEXTS}
+    control, system = texts["control"], group.name.split("/")[1]
+    series = {name: _numbers(group, _NAMES.get(name, name)) for name in SERIES}
+    summary = {name: _numbers(group, name) for name in SUMMARY}
+    levels, counts, regimes = (_numbers(group, name) for name in ("level", "level_count", "regime"))
+    samples = _numbers(group, "sample_count")
+    prefix = "parameter_"
+    words = {name.removeprefix(prefix): _plain(v) for name, v in group.attrs.items() if name.startswith(prefix)}
+    numbers = {name.removeprefix(prefix): _numbers(group, name) for name in group if name.startswith(prefix)}
+    for index, value in enumerate(_numbers(group, control)):
+        own = slice(0, int(counts[index]))
+        yield LevelCurve(
+            system=system,
+            parameters={control: float(value), **{n: v[index].item() for n, v in numbers.items()}, **words},
+            levels=levels[own],
+            regime=REGIMES[regimes[index]],
+            samples=int(samples[index]),
+            flags=tuple(filter(None, _plain(group.attrs["flags"][index]).split(", "))),
+            **texts,
+            **{name: rows[index, own] for name, rows in series.items()},
+            **{name: values[index] for name, values in summary.items()},
+        )
+
+
+def _read_line(group):
+    control = _plain(group.attrs["control"])
+    return ScaleLine(
+        system=group.name.split("/")[-1],
+        control=control,
+        values=_numbers(group, control),
+        scale=_numbers(group, "scale"),
+        critical=float(group.attrs["critical"]),
+        reference=_plain(group.attrs["reference"]),
+    )

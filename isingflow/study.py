@@ -1,0 +1,231 @@
+"""Studies: a tuple of tasks, run by any number of workers, into one archive.
+
+A task is a record of `isingflow.parameters`; what it draws depends on the root seed and on itself alone, so neither the
+number nor the order of workers changes a bit.
+"""
+
+import datetime
+import importlib.metadata
+import platform
+import sys
+
+import numpy as np
+
+import isingflow
+from isingflow import executors
+from isingflow.archive import Archive
+from isingflow.flow import chain, network, square
+from isingflow.ising.square import CRITICAL_COUPLING
+from isingflow.network.inputs import digits, normalise, white_noise
+from isingflow.network.propagation import propagate
+from isingflow.parameters import (
+    INPUTS,
+    ChainParameters,
+    EnsembleParameters,
+    NetworkParameters,
+    SquareParameters,
+    choice,
+    whole,
+)
+from isingflow.seeding import stream
+
+BIAS_VARIANCE = 0.05
+WEIGHT_VARIANCES = (1.5, 1.760955, 2.5)
+"""Below, at and above the edge of chaos at this bias variance."""
+
+
+def compare_tasks(*, quick=False, inputs="digits") -> tuple:
+    """Return the tasks of ``isingflow compare``: chain, square lattice and network, each in all its phases.
+
+    Parameters
+    ----------
+    quick : bool
+        Small systems, seconds instead of a minute.
+    inputs : {"digits", "noise"}
+        What the network is shown.
+
+    Returns
+    -------
+    tuple
+        Records of `isingflow.parameters`, which `run` takes.
+
+    Raises
+    ------
+    ParameterError
+        If `inputs` is neither.
+
+    Examples
+    --------
+    >>> [type(task).__name__ for task in compare_tasks(quick=True)][:2]
+    ['ChainParameters', 'ChainParameters']
+    """
+    choice("inputs", inputs, INPUTS)
+    chains = [ChainParameters(coupling=coupling, sites=2 ** (11 if quick else 14)) for coupling in (0.4, 0.8, 1.2)]
+    couplings = (0.30, 0.40, CRITICAL_COUPLING, 0.46, 0.50)
+    lattice = {"side": 64, "samples": 120, "steps": 6} if quick else {"side": 256, "samples": 240, "steps": 8}
+    lattices = [SquareParameters(coupling=coupling, **lattice) for coupling in couplings]
+
+    def ensembles(weight_variances, *, networks, width, depth, **kind):
+        return [
+            EnsembleParameters(
+                network=NetworkParameters(
+                    weight_variance=weight, bias_variance=BIAS_VARIANCE, width=width, depth=depth
+                ),
+                networks=networks,
+                source=inputs,
+                **kind,
+            )
+            for weight in weight_variances
+        ]
+
+    small = {"width": 128, "depth": 40} if quick else {"width": 512, "depth": 40}
+    deep = {"width": 256, "depth": 100} if quick else {"width": 1024, "depth": 100}
+    return (
+        *chains,
+        *lattices,
+        *ensembles(WEIGHT_VARIANCES, networks=200 if quick else 1000, **small),
+        *ensembles(WEIGHT_VARIANCES, networks=20 if quick else 40, ensemble="weights", **small),
+        *ensembles((1.25, 1.4, 1.6, 2.0, 2.25, 3.0), networks=40 if quick else 200, **deep),
+    )
+
+
+def scale_lines() -> tuple:
+    """Return the exact scales of the three systems against their control parameters, densely."""
+    below, above = CRITICAL_COUPLING - np.geomspace(0.2, 1e-4, 80), CRITICAL_COUPLING + np.geomspace(1e-4, 0.2, 80)
+    edge = network.scale_line([1.0], bias_variance=BIAS_VARIANCE).critical
+    weights = [edge - np.geomspace(edge - 1.0, 1e-3, 40), edge + np.geomspace(1e-3, 3.6 - edge, 40)]
+    return (
+        chain.scale_line(np.linspace(0.2, 1.6, 141)),
+        square.scale_line(np.concatenate([below, [CRITICAL_COUPLING], above])),
+        network.scale_line(np.concatenate([weights[0], [edge], weights[1]]), bias_variance=BIAS_VARIANCE),
+    )
+
+
+def _run_chain(task, seed):
+    return (chain.coupling_curve(task), *chain.sampled_curves(task, stream(seed, task, "spins")))
+
+
+def _run_square(task, seed):
+    schemes = [square.coupling_curve(task.coupling, scheme=scheme, steps=task.steps) for scheme in square.NEAREST_ONLY]
+    return (*schemes, *square.sampled_curves(task, stream(seed, task, "spins")))
+
+
+def _run_ensemble(task, seed):
+    if task.source == "digits":
+        inputs = digits([0, 1])
+    else:
+        features = NetworkParameters(weight_variance=1.0, bias_variance=0.0, depth=1, width=64)
+        inputs = white_noise(2, features.width, rng=stream(seed, features, "inputs"))
+    found = propagate(
+        normalise(inputs),
+        task.network,
+        networks=task.networks,
+        ensemble=task.ensemble,
+        rng=stream(seed, task, "networks"),
+    )
+    return tuple(network.curve_of(found, inputs=count) for count in (1, 2))
+
+
+_RUN = {ChainParameters: _run_chain, SquareParameters: _run_square, EnsembleParameters: _run_ensemble}
+
+
+def cost(task) -> float:
+    """Return roughly how long a task takes, in seconds on one core."""
+    if isinstance(task, ChainParameters):
+        return 0.05 + 5e-8 * task.sites * task.samples
+    if isinstance(task, SquareParameters):
+        return 0.5 + 1e-7 * task.side**2 * (4 * task.samples + 600)
+    layers = task.networks * task.network.width * task.network.depth
+    per_neuron = 8e-8 if task.ensemble == "conditional" else 1e-8 * task.network.width
+    return 0.01 * task.network.depth + layers * per_neuron
+
+
+def run(tasks, *, seed, workers=1, progress=None) -> tuple:
+    """Run tasks, here or in other processes; the curves come back in the order of the tasks.
+
+    Parameters
+    ----------
+    tasks : sequence
+        Records of `isingflow.parameters`.
+    seed : int
+        Root seed, non-negative.
+    workers : int
+        Processes, at least 1; with 1 everything happens in this one. The results do not depend on it.
+    progress : callable, optional
+        Called with each finished task.
+
+    Returns
+    -------
+    tuple of LevelCurve
+
+    Raises
+    ------
+    ParameterError
+        If the seed or the number of workers is out of range.
+
+    Examples
+    --------
+    >>> task = ChainParameters(coupling=0.4, sites=64, steps=3, samples=40)
+    >>> [curve.quantity for curve in run([task], seed=1)]
+    ['coupling', 'window marginal', 'pair marginal']
+    """
+    seed, workers = whole("seed", seed, low=0), whole("workers", workers)
+    # the longest first, so that no worker is left alone with one at the end
+    order = sorted(range(len(tasks)), key=lambda index: -cost(tasks[index]))
+    items = [(tasks[index], seed) for index in order]
+    finished = executors.processes(_run_task, items, workers) if workers > 1 else executors.serial(_run_task, items)
+    results = {}
+    for position, curves in finished:
+        results[order[position]] = curves
+        if progress:
+            progress(items[position][0])
+    return tuple(curve for index in range(len(tasks)) for curve in results[index])
+
+
+def _run_task(item):
+    task, seed = item
+    return _RUN[type(task)](task, seed)
+
+
+def compare(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, command="") -> Archive:
+    """Compare information flow in the three systems, as ``isingflow compare`` does.
+
+    Parameters
+    ----------
+    seed : int
+        Root seed, non-negative.
+    workers : int
+        Processes, at least 1.
+    quick, inputs
+        As for `compare_tasks`.
+    progress : callable, optional
+        As for `run`.
+    command : str
+        What the archive says it was made by.
+
+    Returns
+    -------
+    Archive
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    curves = run(compare_tasks(quick=quick, inputs=inputs), seed=seed, workers=workers, progress=progress)
+    return Archive(curves, scale_lines(), _provenance(started, seed, command))
+
+
+def _provenance(started, seed, command):
+    libraries = ("numpy", "scipy", "numba", "h5py", "scikit-learn")
+    return {
+        "version": isingflow.__version__,
+        "root_seed": seed,
+        "command": command,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        **{name: importlib.metadata.version(name) for name in libraries},
+    }
