@@ -314,12 +314,18 @@ class EnsembleParameters:
     source : {"digits", "noise"}
         The inputs: the first zero and the first one of scikit-learn's handwritten digits, or white noise with as many
         features, normalised.
+    followed : tuple of int
+        Curves wanted: of the first input (1), of both jointly (2).
+    label : str
+        Appended to the name of the curves, to keep apart ensembles that are not to be shown side by side.
     """
 
     network: NetworkParameters
     networks: int
     ensemble: str = "conditional"
     source: str = "digits"
+    followed: tuple = (1, 2)
+    label: str = ""
 
     def __post_init__(self):
         _store(
@@ -327,4 +333,5 @@ class EnsembleParameters:
             networks=whole("networks", self.networks, low=20),
             ensemble=choice("ensemble", self.ensemble, ENSEMBLES),
             source=choice("inputs", self.source, INPUTS),
+            followed=tuple(whole("inputs followed", count, high=2) for count in self.followed),
         )

@@ -33,6 +33,9 @@ BIAS_VARIANCE = 0.05
 WEIGHT_VARIANCES = (1.5, 1.760955, 2.5)
 """Below, at and above the edge of chaos at this bias variance."""
 
+DEEP_WEIGHT_VARIANCES = (1.25, 1.4, 1.6, 2.0, 2.25, 3.0)
+"""Where deeper networks tell the scale."""
+
 
 def compare_tasks(*, quick=False, inputs="digits") -> tuple:
     """Return the tasks of ``isingflow compare``: chain, square lattice and network, each in all its phases.
@@ -85,7 +88,7 @@ def compare_tasks(*, quick=False, inputs="digits") -> tuple:
         *lattices,
         *ensembles(WEIGHT_VARIANCES, networks=200 if quick else 1000, **small),
         *ensembles(WEIGHT_VARIANCES, networks=20 if quick else 40, ensemble="weights", **small),
-        *ensembles((1.25, 1.4, 1.6, 2.0, 2.25, 3.0), networks=40 if quick else 200, **deep),
+        *ensembles(DEEP_WEIGHT_VARIANCES, networks=40 if quick else 200, followed=(2,), label="deep", **deep),
     )
 
 
@@ -123,7 +126,7 @@ def _run_ensemble(task, seed):
         ensemble=task.ensemble,
         rng=stream(seed, task, "networks"),
     )
-    return tuple(network.curve_of(found, inputs=count) for count in (1, 2))
+    return tuple(network.curve_of(found, inputs=count, label=task.label) for count in task.followed)
 
 
 _RUN = {ChainParameters: _run_chain, SquareParameters: _run_square, EnsembleParameters: _run_ensemble}

@@ -68,7 +68,7 @@ def network_flow(inputs, network: NetworkParameters, *, networks, rng, ensemble=
     return curve_of(propagation, inputs=len(propagation.kernel))
 
 
-def curve_of(propagation: Propagation, *, inputs) -> LevelCurve:
+def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
     """Return the curve of the first inputs of a propagation, jointly.
 
     Parameters
@@ -77,6 +77,8 @@ def curve_of(propagation: Propagation, *, inputs) -> LevelCurve:
         From at least 20 networks.
     inputs : int
         How many of its inputs, from the first on.
+    label : str
+        Appended to the name of the quantity.
 
     Returns
     -------
@@ -91,11 +93,12 @@ def curve_of(propagation: Propagation, *, inputs) -> LevelCurve:
     totals = np.concatenate([products.sum(axis=0)[None], products.sum(axis=0) - blocks])  # all, then without each block
     weights = np.append(len(products), len(products) - np.diff(np.arange(BLOCKS + 1) * len(products) // BLOCKS))
     moments = totals / (weights * propagation.count)[:, None, None, None]
-    words = {1: "one input", 2: "two inputs"}
+    name = {1: "one input", 2: "two inputs"}.get(inputs, f"{inputs} inputs")
+    ensemble = "weights" if propagation.ensemble == "weights" else ""
     ending = {1: _one_input, 2: _two_inputs}.get(inputs, lambda _: UNDETERMINED._asdict())(moments)
     return LevelCurve(
         system="network",
-        quantity=words.get(inputs, f"{inputs} inputs") + (", weights" if propagation.ensemble == "weights" else ""),
+        quantity=", ".join(filter(None, (name, ensemble, label))),
         per="neuron",
         control="weight_variance",
         parameters={

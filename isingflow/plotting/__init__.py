@@ -1,0 +1,1 @@
+"""Pictures of curves: pure drawing, no files, no simulation, no repair of data."""

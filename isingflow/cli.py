@@ -1,0 +1,216 @@
+"""The command line: ``isingflow compare | show | figure | verify``."""
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+import isingflow
+from isingflow.errors import ArchiveError, IsingflowError, ParameterError
+
+INTERRUPTED = 130
+
+
+def main(arguments=None) -> int:
+    """Run a command; return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process without it.
+
+    Returns
+    -------
+    int
+        0; 1 for a failed run or check, 2 for wrong usage, parameters or files, 130 after an interrupt.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser()
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    logging.basicConfig(level=logging.WARNING, format="isingflow: %(message)s")
+    options.command_line = shlex.join(["isingflow", *arguments])
+    try:
+        return options.run(options)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone, as `head` does
+        return 0
+    except KeyboardInterrupt:
+        print("isingflow: interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    except (IsingflowError, OSError, MemoryError) as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"isingflow: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 2 if isinstance(error, (ParameterError, ArchiveError)) else 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser():
+    parser = _Parser(
+        prog="isingflow",
+        description="Relative entropy along the renormalization group and through deep networks.",
+    )
+    parser.add_argument("--version", action="version", version=f"isingflow {isingflow.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name, run, words, **more):
+        command = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".", **more)
+        command.add_argument("--debug", action="store_true", help="show where an error comes from")
+        command.set_defaults(run=run)
+        return command
+
+    compare = add(
+        "compare",
+        _compare,
+        "compare the Ising chain, the square lattice and a random network: archive, figure and table",
+        epilog="Writes FILE, and the figure beside it as .png and .pdf; prints every sampled point with its reference.",
+    )
+    compare.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("compare.h5"),
+        metavar="FILE",
+        help="archive to write (default: %(default)s)",
+    )
+    compare.add_argument("--quick", action="store_true", help="small systems: seconds instead of a minute")
+    compare.add_argument("--seed", type=int, default=1, metavar="N", help="root seed (default: %(default)s)")
+    compare.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="processes (default: one for each core); the numbers do not depend on it",
+    )
+    compare.add_argument(
+        "--inputs", default="digits", metavar="KIND", help="what the network is shown: digits (default) or noise"
+    )
+    compare.add_argument("--force", action="store_true", help="overwrite existing files")
+    compare.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+
+    show = add("show", _show, "print what an archive holds")
+    show.add_argument("archive", type=Path, metavar="FILE")
+    show.add_argument("--points", action="store_true", help="every sampled point, as compare prints them")
+
+    figure = add("figure", _figure, "redraw the figure of an archive, without computing anything")
+    figure.add_argument("archive", type=Path, metavar="FILE")
+    figure.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PICTURE",
+        help=".png, .pdf or .svg (default: FILE with .png, and with .pdf)",
+    )
+    figure.add_argument("--force", action="store_true", help="overwrite existing pictures given with -o")
+
+    add("verify", _verify, "check the installation against packaged reference values")
+    return parser
+
+
+def _pictures(archive):
+    return [archive.with_suffix(ending) for ending in (".png", ".pdf")]
+
+
+def _compare(options):
+    from isingflow import archive, report, study
+    from isingflow.parameters import whole
+
+    tasks = study.compare_tasks(quick=options.quick, inputs=options.inputs)
+    whole("seed", options.seed, low=0)
+    workers = whole("workers", _cores() if options.workers is None else options.workers)
+    for path in (options.output, *_pictures(options.output)):
+        archive.check_target(path, overwrite=options.force)
+    with _progress(tasks, quiet=options.quiet) as bar:
+        found = study.compare(
+            seed=options.seed,
+            workers=workers,
+            quick=options.quick,
+            inputs=options.inputs,
+            progress=lambda task: bar.update(study.cost(task)),
+            command=options.command_line,
+        )
+    archive.write(options.output, found, overwrite=options.force)
+    _draw(found, _pictures(options.output))
+    print(report.table(found))
+    print(f"{options.output}, {', '.join(map(str, _pictures(options.output)))}")
+    return 0
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _progress(tasks, *, quiet):
+    from tqdm import tqdm
+
+    from isingflow import study
+
+    return tqdm(
+        total=sum(map(study.cost, tasks)),
+        disable=True if quiet else None,  # None: only on a terminal
+        bar_format="{l_bar}{bar}| {elapsed}, about {remaining} left",
+        desc="comparing",
+        leave=False,
+        file=sys.stderr,
+    )
+
+
+def _draw(found, paths):
+    from isingflow.plotting.compare import compare_figure
+
+    figure = compare_figure(found)
+    for path in paths:
+        _save(figure, path)
+
+
+def _save(figure, path):
+    """Save a picture, whole or not at all."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _show(options):
+    from isingflow import archive, report
+
+    found = archive.read(options.archive)
+    print(report.table(found) if options.points else report.contents(found))
+    return 0
+
+
+def _figure(options):
+    from isingflow import archive
+
+    found = archive.read(options.archive)
+    paths = [options.output] if options.output else _pictures(options.archive)
+    for path in paths:
+        if path.suffix not in (".png", ".pdf", ".svg"):
+            raise ParameterError(f"a picture must end in .png, .pdf or .svg, got {path}")
+        archive.check_target(path, overwrite=options.force or not options.output)
+    _draw(found, paths)
+    print("\n".join(map(str, paths)))
+    return 0
+
+
+def _verify(_):
+    from isingflow import verification
+
+    failed = 0
+    for check in verification.checks():
+        print(check)
+        failed += not check.passed
+    print(f"{failed} failed" if failed else "all values agree")
+    return 1 if failed else 0

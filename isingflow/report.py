@@ -1,0 +1,139 @@
+"""An archive as text: every point with its error, its reference and the distance between them."""
+
+import math
+
+import numpy as np
+
+from isingflow.archive import Archive
+from isingflow.curve import LevelCurve
+from isingflow.divergence.estimate import with_error
+
+_RULE = "-" * 86
+
+
+def distances(archive: Archive) -> np.ndarray:
+    """Return float64 (n,): every sampled point's distance from its exact reference, in standard errors.
+
+    Points of the forward curves (not level 0, which is exact), asymptotes and scales. A scale or asymptote that several
+    curves share counts once.
+    """
+    found = [curve.distance() for curve in archive.curves if curve.reference == "exact"]
+    endings = {}
+    for curve in archive.curves:
+        if curve.reference == "exact":
+            for name in ("asymptote", "scale"):
+                value, error, exact = _triple(curve, name)
+                endings[curve.system, curve.control_value, name, value] = _deviation(value, error, exact)
+    every = np.concatenate([*found, np.array(list(endings.values()), dtype=np.float64)])
+    return every[np.isfinite(every)]
+
+
+def _triple(curve, name):
+    return getattr(curve, name), getattr(curve, f"{name}_error"), getattr(curve, f"{name}_exact")
+
+
+def _deviation(value, error, exact):
+    known = math.isfinite(value) and math.isfinite(exact) and math.isfinite(error) and error > 0
+    return (value - exact) / error if known else math.nan
+
+
+def _distance_words(curve: LevelCurve, value, error, exact):
+    """The last two columns: reference, and how far away it is."""
+    if not (math.isfinite(exact) and math.isfinite(value)):
+        return f"{exact:.6g}" if not math.isnan(exact) else "-", ""
+    if curve.reference == "mean field":
+        return f"{exact:.6g}", f"{100 * (value / exact - 1):+.2f} %" if exact else ""
+    return f"{exact:.6g}", f"{_deviation(value, error, exact):+.2f} se" if error > 0 else ""
+
+
+def _summary_row(curve):
+    words = curve.regime
+    if math.isfinite(curve.scale):
+        words += f", scale {with_error(curve.scale, curve.scale_error)}"
+        reference, distance = _distance_words(curve, *_triple(curve, "scale"))
+        if reference != "-":
+            words += f" ({_name(curve)} {reference}{', ' * bool(distance)}{distance})"
+    if math.isfinite(curve.exponent):
+        words += f", exponent {with_error(curve.exponent, curve.exponent_error)}"
+    if math.isfinite(curve.asymptote):
+        words += f", asymptote {with_error(curve.asymptote, curve.asymptote_error)}"
+        reference, distance = _distance_words(curve, *_triple(curve, "asymptote"))
+        if distance:
+            words += f" ({_name(curve)} {reference}, {distance})"
+    return words + "".join(f" [{flag}]" for flag in curve.flags)
+
+
+def _name(curve):
+    return "exact" if curve.reference == "none" else curve.reference
+
+
+def table(archive: Archive) -> str:
+    """Return the points of every curve, a line each, and what they come to.
+
+    A curve of closed forms has no errors and shows its values alone. Distances are in standard errors (se) where the
+    reference is exact, in percent where it is mean field, the limit of infinite width.
+    """
+    lines = []
+    for family, curves in archive.families().items():
+        first = curves[0]
+        what = (
+            "closed form"
+            if first.samples == 0
+            else f"{first.estimator}, {first.samples} "
+            + ("networks" if first.system == "network" else "configurations")
+        )
+        lines += [_RULE, f"{family}: D(p_0||p_n) in nats per {first.per}; {what}"]
+        lines.append(f"{first.control:>16} {first.level_name:>18} {'estimate':>16} {'reference':>14} {'distance':>12}")
+        for curve in curves:
+            stride = 10 if len(curve.levels) > 50 else 1
+            for index in range(stride, len(curve.levels), stride):  # the first level is zero by definition
+                value, error = curve.value[index], curve.error[index]
+                reference, distance = _distance_words(curve, value, error, curve.exact[index])
+                lines.append(
+                    f"{curve.control_value:>16.7g} {curve.levels[index]:>18d} {with_error(value, error):>16} "
+                    f"{reference:>14} {distance:>12}"
+                )
+        lines += [f"  {first.control} {curve.control_value:.7g}: {_summary_row(curve)}" for curve in curves]
+    return "\n".join([*lines, _RULE, *_conclusion(archive)])
+
+
+def _conclusion(archive):
+    found = distances(archive)
+    if len(found):
+        yield (
+            f"{len(found)} distances from exact values: root mean square {np.sqrt(np.mean(found**2)):.2f}, "
+            f"largest {np.abs(found).max():.2f} standard errors"
+        )
+    percent = [
+        100 * np.abs(curve.value[1:] / curve.exact[1:] - 1)
+        for curve in archive.curves
+        if curve.reference == "mean field"
+    ]
+    if percent:
+        percent = np.concatenate(percent)
+        yield (
+            f"{len(percent)} distances from mean field: median {np.median(percent):.2f} %, "
+            f"largest {percent.max():.2f} %"
+        )
+
+
+def contents(archive: Archive) -> str:
+    """Return what an archive holds: where it came from, then a line for every curve."""
+    lines = [f"{name:>14}: {value}" for name, value in archive.provenance.items() if value != ""]
+    for family, curves in archive.families().items():
+        first = curves[0]
+        shared = {
+            name: value
+            for name, value in first.parameters.items()
+            if name != first.control and all(curve.parameters[name] == value for curve in curves)
+        }
+        lines += ["", f"{family}, per {first.per}, levels: {first.level_name}, reference: {first.reference}"]
+        if shared:
+            lines.append("  " + ", ".join(f"{name} {value}" for name, value in shared.items()))
+        for curve in curves:
+            lines.append(
+                f"  {first.control} {curve.control_value:.7g}, {len(curve.levels)} levels: {_summary_row(curve)}"
+            )
+    for line in archive.lines:
+        lines += ["", f"scale of {line.system} against {line.control}: {len(line.values)} {line.reference} points"]
+    return "\n".join(lines)
