@@ -213,7 +213,7 @@ _FORMULAS = {
 
 
 def _sampled():
-    """The samplers against exact values, with fixed seeds: one in two million would miss 5 standard errors by chance."""
+    """The samplers against exact values, with fixed seeds; by chance one in two million misses 5 standard errors."""
     rings = chain.sample(0.7, 0.2, sites=32, samples=4000, rng=1)
     neighbours = (rings * np.roll(rings, 1, axis=1)).mean(axis=1)
     yield _within("sampled chain: <s s'> at (0.7, 0.2)", neighbours, chain.correlation(0.7, 1, 0.2))

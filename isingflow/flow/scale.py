@@ -19,7 +19,7 @@ def jackknife_errors(replicates) -> np.ndarray:
     return np.sqrt((len(replicates) - 1) * np.var(replicates, axis=0))
 
 
-def jackknifed_fit(model, start, values, replicates) -> Fit:
+def jackknifed_fit(model, start, values, replicates, *, bounds=(-np.inf, np.inf)) -> Fit:
     """Fit a model to correlated data, weighted by the errors of the points; jackknife the whole fit.
 
     A replicate's fit is one Gauss-Newton step away from that of all the data, to the order the jackknife has.
@@ -34,6 +34,8 @@ def jackknifed_fit(model, start, values, replicates) -> Fit:
         float64 (n,): the data.
     replicates : numpy.ndarray
         float64 (blocks, n): the data without each block.
+    bounds : pair
+        Of the parameters, lower and upper, as `scipy.optimize.least_squares` takes them.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def jackknifed_fit(model, start, values, replicates) -> Fit:
     [3.1, 1.9]
     """
     errors = jackknife_errors(replicates)
-    found = least_squares(lambda parameters: (model(parameters) - values) / errors, start, x_scale="jac")
+    found = least_squares(lambda parameters: (model(parameters) - values) / errors, start, x_scale="jac", bounds=bounds)
     moved = found.x + ((replicates - values) / errors) @ np.linalg.pinv(found.jac).T
     return Fit(found.x, moved, jackknife_errors(moved))
 
@@ -114,14 +116,17 @@ def geometric(lengths, values, replicates) -> Geometric:
     middle = len(x) // 2
     # of three equidistant points the differences' ratio gives the rate
     ratio = (values[2 * middle - 1] - values[middle]) / (values[middle - 1] - values[0])
+    fastest = 100 / x[-1]  # its exponential is finite, and so is the square of that
     rate = np.log(ratio) / x[middle] if ratio > 0 and ratio != 1 else -1 / x[-1]
+    rate = np.clip(rate, -fastest / 2, fastest / 2)
 
     def shape(rate):
         rate = rate if abs(rate) > 1e-9 else 1e-9
         return np.expm1(rate * x) / rate
 
     start = np.linalg.lstsq(np.stack([np.ones_like(x), shape(rate)], axis=1), values, rcond=None)[0]
-    fit = jackknifed_fit(lambda s: s[0] + s[1] * shape(s[2]), [*start, rate], values, replicates)
+    bounds = ([-np.inf, -np.inf, -np.inf], [np.inf, np.inf, fastest])
+    fit = jackknifed_fit(lambda s: s[0] + s[1] * shape(s[2]), [*start, rate], values, replicates, bounds=bounds)
     rate, error = float(fit.parameters[2]), float(fit.errors[2])
     if abs(rate) * x[-1] < 1:
         return Geometric(Ending("critical", np.inf))
