@@ -191,8 +191,8 @@ class ChainParameters:
         Spacing of the spins kept by one decimation step, at least 2.
     steps : int
         Number of decimation steps, at least 1.
-    sites : int
-        Spins on the ring; a multiple of ``factor**steps``.
+    sites : int, optional
+        Spins on the ring, a multiple of ``factor**steps``; without it the smallest that has 16384.
     samples : int
         Independent rings; at least 20, one for each jackknife block.
     window : int
@@ -203,7 +203,7 @@ class ChainParameters:
     field: float = 0.0
     factor: int = 2
     steps: int = 10
-    sites: int = 2**14
+    sites: int | None = None
     samples: int = 200
     window: int = 4
 
@@ -214,11 +214,11 @@ class ChainParameters:
             field=coupling("field", self.field),
             factor=whole("factor", self.factor, low=2),
             steps=whole("steps", self.steps),
-            sites=whole("sites", self.sites),
             samples=whole("samples", self.samples, low=20),
             window=whole("window", self.window, low=2, high=12),
         )
         period = self.factor**self.steps
+        _store(self, sites=-(-(2**14) // period) * period if self.sites is None else whole("sites", self.sites))
         if self.sites % period:
             raise ParameterError(
                 f"{self.steps} decimations by {self.factor} need a number of sites divisible by {period}, "

@@ -14,17 +14,16 @@ _RULE = "-" * 86
 def distances(archive: Archive) -> np.ndarray:
     """Return float64 (n,): every sampled point's distance from its exact reference, in standard errors.
 
-    Points of the forward curves (not level 0, which is exact), asymptotes and scales. A scale or asymptote that several
-    curves share counts once.
+    Points of the forward curves (not level 0, which is exact), asymptotes and scales. What several curves share, as
+    pairs along rows and pairs at even levels do, counts once.
     """
-    found = [curve.distance() for curve in archive.curves if curve.reference == "exact"]
-    endings = {}
+    found = {}
     for curve in archive.curves:
         if curve.reference == "exact":
-            for name in ("asymptote", "scale"):
-                value, error, exact = _triple(curve, name)
-                endings[curve.system, curve.control_value, name, value] = _deviation(value, error, exact)
-    every = np.concatenate([*found, np.array(list(endings.values()), dtype=np.float64)])
+            triples = [*zip(curve.value, curve.error, curve.exact, strict=True)]
+            triples += [_triple(curve, name) for name in ("asymptote", "scale")]
+            found |= {(curve.system, curve.control_value, *triple): _deviation(*triple) for triple in triples}
+    every = np.array(list(found.values()), dtype=np.float64)
     return every[np.isfinite(every)]
 
 

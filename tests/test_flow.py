@@ -1,0 +1,224 @@
+"""Level curves against exact ones: within five standard errors, a false alarm in 1e4 a point with 20 blocks."""
+
+import math
+
+import numpy as np
+import pytest
+
+from isingflow import NetworkParameters, ParameterError, chain_flow, network_flow, square_flow
+from isingflow.flow import chain as chain_room
+from isingflow.flow import network as network_room
+from isingflow.flow import square as square_room
+from isingflow.ising import chain, pair, square
+from isingflow.network import meanfield
+from isingflow.network.propagation import propagate
+from isingflow.parameters import ChainParameters, SquareParameters
+
+PAIR = [[1.0, 1.0, 1.0, -1.0], [1.0, -1.0, 1.0, 1.0]]
+NETWORK = {"bias_variance": 0.05, "width": 256}
+
+
+def pulls(curve, name="value"):
+    suffix = {"value": "", "reverse": "_reverse", "step": "_step"}[name]
+    error = curve.error if name == "value" else getattr(curve, f"{name}_error")
+    known = (error > 0) & np.isfinite(getattr(curve, f"exact{suffix}"))
+    return ((getattr(curve, name) - getattr(curve, f"exact{suffix}"))[known]) / error[known]
+
+
+# chain
+
+
+@pytest.mark.parametrize(("coupling", "field", "factor"), [(0.4, 0.0, 2), (1.2, 0.0, 2), (0.8, 0.0, 3), (0.7, 0.2, 2)])
+def test_chain_windows_against_the_exact_ones(coupling, field, factor):
+    settings = {"factor": factor, "steps": 4, "sites": factor**4 * 16, "samples": 400}
+    curve = chain_flow(coupling, field, quantity="window marginal", rng=1, **settings)
+    for name in ("value", "reverse", "step"):
+        assert np.abs(pulls(curve, name)).max() < 5
+    assert curve.per == ("window" if field else "bond")
+    if not field:
+        np.testing.assert_allclose(curve.exact, chain_flow(coupling, factor=factor, steps=4).value, atol=1e-14)
+
+
+def test_a_wrong_coupling_is_seen():
+    """Proof that the comparison can fail: rings at 0.85, taken for 0.8."""
+    parameters = ChainParameters(coupling=0.8, steps=4, sites=256, samples=400)
+    spins = chain.sample(0.85, sites=256, samples=400, rng=1)
+    curve = chain_room._window_curve(parameters, spins, chain_room.UNDETERMINED)
+    assert np.abs(pulls(curve)).max() > 5
+
+
+def test_chain_curve_rises_to_its_asymptote():
+    curve = chain_flow(0.8, steps=10)
+    assert np.all(np.diff(curve.value) >= 0)
+    assert curve.value[-1] == pytest.approx(curve.asymptote, rel=1e-12)
+    assert curve.asymptote == pytest.approx(0.8 * math.tanh(0.8) - math.log(math.cosh(0.8)), rel=1e-13)
+    assert curve.step[0] == curve.value[1]
+    assert math.isnan(curve.step[-1])
+
+
+def test_chain_pairs_tell_the_correlation_length():
+    curve = chain_flow(0.8, quantity="pair marginal", sites=2**12, samples=200, rng=2)
+    assert curve.regime == "saturating"
+    assert abs(curve.scale - chain.correlation_length(0.8)) < 5 * curve.scale_error
+    assert curve.scale_error < 0.05 * curve.scale
+    assert abs(curve.asymptote - curve.asymptote_exact) < 5 * curve.asymptote_error
+    assert np.abs(pulls(curve)).max() < 5
+
+
+def test_error_bars_are_honest():
+    """400 independent small studies: the pulls have the spread of Student's law with 19 degrees, within five errors."""
+    parameters = ChainParameters(coupling=0.6, steps=1, sites=64, samples=100)
+    rings = (chain.sample(0.6, sites=64, samples=100, rng=seed) for seed in range(400))
+    curves = (chain_room._window_curve(parameters, spins, chain_room.UNDETERMINED) for spins in rings)
+    found = np.array([pulls(curve)[0] for curve in curves])
+    spread = math.sqrt(19 / 17)
+    assert abs(found.mean()) < 5 * spread / 20
+    assert abs(found.std() - spread) < 5 * spread / math.sqrt(2 * 400) * 1.3
+    assert abs(np.mean(np.abs(found) < 1) - 0.670) < 5 * math.sqrt(0.670 * 0.330 / 400)
+    assert abs(np.mean(np.abs(found) < 2) - 0.940) < 5 * math.sqrt(0.940 * 0.060 / 400)
+
+
+# square lattice
+
+
+@pytest.mark.parametrize("coupling", [0.30, 0.50])
+def test_square_pairs_against_the_exact_ones(coupling):
+    curves = square_room.sampled_curves(SquareParameters(coupling=coupling, side=64, samples=200, steps=6), rng=3)
+    pairs, windows, rows = curves
+    assert [curve.quantity for curve in curves] == list(square_room.MARGINALS)
+    for name in ("value", "reverse"):
+        assert np.abs(pulls(pairs, name)).max() < 5
+    assert np.abs(pulls(rows)).max() < 5
+    assert rows.regime == "saturating"
+    assert abs(rows.scale - square.correlation_length(coupling)) < 5 * rows.scale_error
+    assert abs(pairs.asymptote - pairs.asymptote_exact) < 5 * pairs.asymptote_error
+    # four spins hold two of the pairs and more: no less relative entropy than one pair
+    assert np.all(windows.value[1:] > pairs.value[1:])
+
+
+def test_at_the_critical_coupling_rows_have_the_torus_formula_and_diagonals_none():
+    parameters = SquareParameters(coupling=square.CRITICAL_COUPLING, side=32, samples=400, steps=4)
+    pairs, _, rows = square_room.sampled_curves(parameters, rng=4)
+    assert np.isnan(pairs.exact[1::2]).all()
+    assert np.isfinite(pairs.exact[::2]).all()
+    assert np.abs(pulls(pairs)).max() < 5
+    assert np.abs(pulls(rows)).max() < 5
+    on_plane = [square.correlation(parameters.coupling, 2**n, direction="row") for n in range(3)]
+    off = (pairs.value[4] - pair.relative_entropy(on_plane[0], on_plane[2])) / pairs.error[4]
+    assert abs(off) > 3  # the plane's formula is not the torus's
+
+
+@pytest.mark.parametrize("scheme", square_room.NEAREST_ONLY)
+def test_coupling_curves(scheme):
+    curve = square_flow(0.3, quantity="coupling", scheme=scheme, steps=8)
+    assert np.all(np.diff(curve.value) >= 0)
+    assert curve.quantity == f"coupling, {scheme}"
+    assert curve.asymptote == pytest.approx(
+        0.6 * square.bond_correlation(0.3) + math.log(2) - square.log_partition(0.3), rel=1e-13
+    )
+
+
+def test_the_truncated_flow_saturates_for_every_coupling():
+    for coupling in (0.3, square.CRITICAL_COUPLING, 0.6):
+        curve = square_flow(coupling, quantity="coupling", steps=14)
+        assert curve.value[-1] == pytest.approx(curve.asymptote, rel=1e-6)
+
+
+def test_a_flow_to_infinite_coupling_ends_before_it():
+    curve = square_flow(0.7, quantity="coupling", scheme="maris-kadanoff", steps=40)
+    assert curve.regime == "growing"
+    assert len(curve.levels) < 41
+    assert np.isfinite(curve.value).all()
+
+
+# network
+
+
+def test_network_curves_against_mean_field():
+    """Width 256, so within the error and a few times layer/width of the limit of infinite width."""
+    network = NetworkParameters(weight_variance=2.0, depth=6, **NETWORK)
+    curve = network_flow(PAIR, network, networks=200, rng=5)
+    assert curve.reference == "mean field"
+    assert curve.value[0] == curve.error[0] == 0
+    allowed = 5 * curve.error[1:] + 3 * curve.levels[1:] / network.width * curve.exact[1:]
+    assert np.all(np.abs(curve.value - curve.exact)[1:] < allowed)
+    assert np.all(curve.error[1:] < 0.1 * curve.exact[1:])
+
+
+def test_ensembles_agree():
+    network = NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=8, width=64)
+    first, second = (
+        network_flow(PAIR, network, networks=400, rng=6, ensemble=ensemble) for ensemble in ("conditional", "weights")
+    )
+    apart = (first.value - second.value)[1:] / np.hypot(first.error, second.error)[1:]
+    assert np.abs(apart).max() < 5
+    assert (first.quantity, second.quantity) == ("two inputs", "two inputs, weights")
+
+
+@pytest.mark.parametrize(("weight_variance", "regime"), [(1.4, "growing"), (1.760955, "critical"), (2.5, "saturating")])
+def test_two_inputs_separate_the_phases(weight_variance, regime):
+    network = NetworkParameters(weight_variance=weight_variance, bias_variance=0.05, depth=50, width=512)
+    curve = network_room.curve_of(propagate(PAIR, network, networks=100, rng=7), inputs=2)
+    assert curve.regime == regime
+    if regime == "critical":
+        assert curve.exponent > 0.5
+    else:
+        exact = meanfield.depth_scales(weight_variance, 0.05).xi_c
+        assert abs(curve.scale - exact) < 5 * curve.scale_error + 0.1 * exact
+
+
+def test_one_input_saturates_in_every_phase():
+    for weight_variance in (1.4, 2.5):
+        network = NetworkParameters(weight_variance=weight_variance, bias_variance=0.05, depth=20, width=512)
+        curve = network_room.curve_of(propagate(PAIR, network, networks=200, rng=8), inputs=1)
+        assert abs(curve.value[-1] - curve.asymptote_exact) < 5 * curve.error[-1] + 0.05 * curve.asymptote_exact
+
+
+def test_mean_field_pairs_are_those_of_the_covariances():
+    """The closed form by sum and difference against the matrix formula, at level 6."""
+    from isingflow import Gaussian
+
+    network = NetworkParameters(weight_variance=2.0, bias_variance=0.05, depth=6, width=1)
+    q, gap = meanfield.pair_levels(2.05, 0.4, network)
+    laws = [Gaussian([0, 0], v * np.array([[1, 1 - g], [1 - g, 1]])) for v, g in zip(q, gap, strict=True)]
+    expected = [laws[0].relative_entropy_to(law) for law in laws]
+    np.testing.assert_allclose(network_room._of_pairs(q[0], gap[0], q, gap), expected, atol=1e-12)
+
+
+def test_inputs_of_different_norm_have_no_mean_field_reference():
+    network = NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=2, width=32)
+    assert network_flow([[1.0, 1.0], [2.0, -1.0]], network, networks=20, rng=9).reference == "none"
+    three = network_flow([[1.0, 1.0, 0.0], [2.0, -1.0, 0.0], [0.0, 0.0, 1.0]], network, networks=20, rng=9)
+    assert three.quantity == "3 inputs"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: chain_flow(0.0), "coupling must be greater than 0"),
+        (lambda: chain_flow(math.nan), "coupling must be finite"),
+        (lambda: chain_flow(0.5, quantity="window margin"), "did you mean 'window marginal'"),
+        (lambda: chain_flow(0.5, quantity="window marginal"), "rng must be"),
+        (lambda: chain_flow(0.5, steps=3, sites=100), "divisible by 8, got sites=100"),
+        (lambda: chain_flow(0.5, samples=19), "samples must be at least 20"),
+        (lambda: square_flow(0.4, side=100, steps=6, rng=1), "divisible by 8, got side=100"),
+        (lambda: square_flow(0.4, side=64, samples=5, rng=1), "samples must be at least 20"),
+        (lambda: square_flow(-0.4, rng=1), "coupling must be greater than 0"),
+        (lambda: square_flow(0.4, quantity="coupling", scheme="wilson"), "scheme must be one of"),
+        (lambda: square_flow(0.4, quantity="coupling", side=8), "takes no side"),
+        (lambda: square_flow(0.4, side=64, algorithm="metropolis", rng=1), "algorithm must be one of"),
+        (
+            lambda: network_flow(PAIR, NetworkParameters(weight_variance=1, depth=2, **NETWORK), networks=5, rng=1),
+            "networks must be at least 20",
+        ),
+        (
+            lambda: network_flow(
+                [PAIR[0]] * 2, NetworkParameters(weight_variance=1, depth=2, **NETWORK), networks=20, rng=1
+            ),
+            "singular",
+        ),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ParameterError, match=message):
+        call()

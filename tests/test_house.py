@@ -1,0 +1,167 @@
+"""House rules: who may know whom, what importing loads, and the names that other people's scripts call."""
+
+import ast
+import importlib
+import inspect
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import isingflow
+
+PACKAGE = pathlib.Path(isingflow.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+LEAVES = {"errors", "parameters", "seeding", "resampling"}
+MAY_KNOW = {
+    "errors": set(),
+    "parameters": {"errors"},
+    "seeding": {"errors", "parameters"},
+    "resampling": {"errors", "parameters"},
+    "curve": {"errors", "parameters", "plotting"},
+    "ising": LEAVES | {"ising"},
+    "network": LEAVES | {"network"},
+    "divergence": LEAVES | {"divergence"},
+    "flow": LEAVES | {"curve", "divergence", "flow", "ising", "network"},
+    "archive": {"errors", "parameters", "curve"},
+    "executors": {"errors"},
+    "study": {"archive", "executors", "flow", "ising", "network", "parameters", "seeding", "__init__"},
+    "plotting": {"curve", "errors", "plotting"},
+    "report": {"archive", "curve", "divergence"},
+    "verification": {"divergence", "ising", "network", "parameters"},
+    "cli": {"archive", "errors", "parameters", "plotting", "report", "study", "verification", "__init__"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def known(path):
+    """Rooms that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "isingflow":
+                known_room = parts[1] if len(parts) > 1 else "__init__"
+                found.add(known_room if known_room in MAY_KNOW else "__init__")
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_who_may_know_whom(path):
+    assert known(path) <= MAY_KNOW[room(path)]
+
+
+def test_only_kernels_know_numba():
+    users = {path.name for path in MODULES if "numba" in path.read_text() and "import numba" in path.read_text()}
+    users |= {path.name for path in MODULES if "from numba" in path.read_text()}
+    assert users == {"_kernels.py"}
+
+
+def loaded_by(statement):
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    ).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("statement", "forbidden"),
+    [
+        ("import isingflow", {"numba", "numpy", "scipy", "h5py", "matplotlib", "sklearn", "torch"}),
+        ("from isingflow.cli import main; main(['--help'])", {"numba", "scipy", "h5py", "matplotlib", "sklearn"}),
+        ("import isingflow.plotting.compare", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
+        ("import isingflow.archive", {"numba", "matplotlib", "sklearn", "scipy"}),
+        ("import isingflow.ising.square, isingflow.divergence.estimate", {"numba", "h5py", "matplotlib", "sklearn"}),
+    ],
+)
+def test_imports_are_lazy(statement, forbidden):
+    assert forbidden & set(loaded_by(statement)) == set()
+
+
+def test_public_names():
+    assert set(isingflow.__all__) == {
+        "__version__",
+        "ArchiveError",
+        "Categorical",
+        "ConvergenceError",
+        "Counts",
+        "Gaussian",
+        "IsingflowError",
+        "KLEstimate",
+        "LevelCurve",
+        "Moments",
+        "NetworkParameters",
+        "ParameterError",
+        "ScaleLine",
+        "chain_flow",
+        "compare",
+        "kl_divergence",
+        "network_flow",
+        "read_archive",
+        "square_flow",
+    }
+    for name in isingflow.__all__:
+        assert getattr(isingflow, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = isingflow.nothing
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "signature"),
+    [
+        ("ising.chain", "log_partition", "(coupling, field=0.0, *, sites=None)"),
+        ("ising.chain", "decimate_couplings", "(coupling, field=0.0, *, factor=2)"),
+        ("ising.chain", "magnetization", "(coupling, field=0.0)"),
+        ("ising.chain", "correlation", "(coupling, distance, field=0.0)"),
+        ("ising.chain", "relative_entropy_per_site", "(p, q, *, sites=None)"),
+        ("ising.chain", "sample", "(coupling, field=0.0, *, sites, samples, rng)"),
+        ("ising.square", "coupling_from_temperature", "(temperature)"),
+        ("ising.square", "log_partition", "(coupling, *, side=None)"),
+        ("ising.square", "bond_correlation", "(coupling, *, side=None)"),
+        ("ising.square", "specific_heat", "(coupling)"),
+        ("ising.square", "magnetization", "(coupling)"),
+        ("ising.square", "correlation", "(coupling, distance, *, direction, side=None)"),
+        ("ising.square", "relative_entropy_per_site", "(p, q, *, side=None)"),
+        (
+            "ising.sampling",
+            "sample_square",
+            "(coupling, *, side, samples, rng, diagonal=0.0, plaquette=0.0, field=0.0, algorithm='auto', chains=4, "
+            "burn_in='auto', thin='auto')",
+        ),
+        ("ising.decimation", "decimate", "(spins, *, steps=1)"),
+        ("ising.decimation", "pair_correlation", "(spins)"),
+        ("ising.decimation", "windows", "(spins, shape)"),
+        ("ising.couplings", "flow", "(coupling, *, scheme, steps)"),
+        (
+            "network.meanfield",
+            "fixed_point_variance",
+            "(weight_variance, bias_variance, *, activation='tanh')",
+        ),
+        ("network.meanfield", "depth_scales", "(weight_variance, bias_variance, *, activation='tanh')"),
+        ("network.meanfield", "critical_weight_variance", "(bias_variance, *, activation='tanh')"),
+        ("network.meanfield", "uniformity_variance", "(*, activation='tanh')"),
+        (
+            "divergence.estimate",
+            "kl_divergence",
+            "(p, q, *, method='auto', error='auto', blocks=20, chains_axis=None, symmetry='none', paired=False)",
+        ),
+    ],
+)
+def test_names_that_scripts_call(module, name, signature):
+    function = getattr(importlib.import_module(f"isingflow.{module}"), name)
+    found = inspect.signature(function)
+    parameters = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
+    assert str(inspect.Signature(parameters)) == signature
