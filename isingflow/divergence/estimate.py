@@ -5,7 +5,6 @@ import math
 import warnings
 
 import numpy as np
-from scipy.stats import t as student
 
 from isingflow.divergence import discrete, gaussian
 from isingflow.divergence.discrete import Counts
@@ -81,6 +80,8 @@ class KLEstimate:
         level = finite("level", level, above=0.0, high=1 - 1e-15)
         if self.stderr == 0:
             return self.value, self.value
+        from scipy.stats import t as student
+
         half = float(student.ppf((1 + level) / 2, self.diagnostics["blocks"] - 1)) * self.stderr
         return self.value - half, self.value + half
 

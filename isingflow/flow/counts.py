@@ -6,7 +6,6 @@ import numpy as np
 
 from isingflow.divergence.discrete import Counts
 from isingflow.divergence.estimate import kl_divergence
-from isingflow.flow.scale import Ending
 from isingflow.ising import pair
 
 BLOCKS = 20
@@ -96,8 +95,3 @@ def correlations_from_pairs(series, counts) -> tuple[np.ndarray, np.ndarray]:
     rows = [series["value"], *series["replicates"]]
     found = np.array([inverse(row, first) for row, first in zip(rows, nearest, strict=True)])
     return found[0], found[1:]
-
-
-def summary(ending: Ending) -> dict:
-    """Return the fields of a curve that tell how it ends."""
-    return ending._asdict()

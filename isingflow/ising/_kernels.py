@@ -140,9 +140,18 @@ def swendsen_wang(rng, spins, bond, sweeps, every, energies, magnetizations, par
             for x in range(side):
                 right = (x + 1) % side
                 site = y * side + x
-                if spins[y, x] == spins[y, right] and rng.random() < bond:
-                    unite(parent, site, y * side + right)
-                if spins[y, x] == spins[below, x] and rng.random() < bond:
+                to_right, to_below = spins[y, x] == spins[y, right], spins[y, x] == spins[below, x]
+                if not (to_right or to_below):
+                    continue
+                uniform = rng.random()
+                if to_right:
+                    # given on which side of `bond` it lies, the place of a uniform number is uniform again
+                    if uniform < bond:
+                        unite(parent, site, y * side + right)
+                        uniform /= bond
+                    else:
+                        uniform = (uniform - bond) / (1 - bond)
+                if to_below and uniform < bond:
                     unite(parent, site, below * side + x)
         # the smallest site of a cluster is its root and comes first: its new spin is there when the others ask
         for y in range(side):
