@@ -67,21 +67,19 @@ def _name(curve):
 
 
 def table(archive: Archive) -> str:
-    """Return the points of every curve, a line each, and what they come to.
+    """Return the points of every sampled curve, a line each, and what they come to.
 
-    A curve of closed forms has no errors and shows its values alone. Distances are in standard errors (se) where the
-    reference is exact, in percent where it is mean field, the limit of infinite width.
+    Distances are in standard errors (se) where the reference is exact, in percent where it is mean field, the limit of
+    infinite width. Of curves with more than 50 levels every tenth one is shown.
     """
     lines = []
     for family, curves in archive.families().items():
         first = curves[0]
-        what = (
-            "closed form"
-            if first.samples == 0
-            else f"{first.estimator}, {first.samples} "
-            + ("networks" if first.system == "network" else "configurations")
-        )
-        lines += [_RULE, f"{family}: D(p_0||p_n) in nats per {first.per}; {what}"]
+        if not first.samples:
+            continue
+        unit = "networks" if first.system == "network" else "configurations"
+        lines.append(_RULE)
+        lines.append(f"{family}: D(p_0||p_n) in nats per {first.per}; {first.estimator}, {first.samples} {unit}")
         lines.append(f"{first.control:>16} {first.level_name:>18} {'estimate':>16} {'reference':>14} {'distance':>12}")
         for curve in curves:
             stride = 10 if len(curve.levels) > 50 else 1

@@ -216,7 +216,7 @@ def _row_pair_curve(parameters, spins):
         reference="exact",
         asymptote=ends[0],
         asymptote_error=jackknife_errors(ends[1:, None])[0],
-        asymptote_exact=pair.relative_entropy(square.bond_correlation(parameters.coupling), square_magnetization),
+        asymptote_exact=pair.relative_entropy(exact[0], square_magnetization),
         **ending._asdict(),
         **series,
     )
@@ -264,7 +264,7 @@ def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.n
     fit = jackknifed_fit(lambda s: s[0] * (1 + decay.ordered(r, np.exp(np.clip(s[1], -3, 6)))), start, values, rows)
     ending = known(fit)
     if ending:
-        return ending, correlations[-1], replicates[:, -1]
+        return ending, fit.parameters[0], fit.replicates[:, 0]
     if (values > 0).all():
         return (power_law(r, values, rows), *none)
     return (UNDETERMINED, *none)
