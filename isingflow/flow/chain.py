@@ -54,7 +54,7 @@ def chain_flow(coupling, field=0.0, *, quantity="coupling", rng=None, **settings
     --------
     >>> curve = chain_flow(1.0, steps=3)
     >>> curve.value.round(9).tolist(), round(curve.asymptote, 9)
-    ([0.0, 0.028316438, 0.121268244, 0.247688147], 0.327813325)
+    ([0.0, 0.028316438, 0.121268243, 0.247688147], 0.327813325)
     """
     quantity = choice("quantity", quantity, QUANTITIES)
     parameters = ChainParameters(coupling=coupling, field=field, **settings)
