@@ -103,8 +103,8 @@ def heat_bath(rng, spins, up, sweeps, every, energies, magnetizations):
 def measure(spins):
     """Sum of ``s s'`` over the right and lower bonds, and of ``s``."""
     side = spins.shape[0]
-    bonds = 0
-    total = 0
+    bonds = np.int64(0)
+    total = np.int64(0)
     for y in range(side):
         below = spins[(y + 1) % side]
         row = spins[y]

@@ -37,6 +37,20 @@ class _Spectrum(NamedTuple):
         size, missing = math.exp(exponent * self.log_ratio), -math.expm1(exponent * self.log_ratio)
         return (-size, 1 + size, missing) if self.negative and exponent % 2 else (size, missing, 1 + size)
 
+    def returns(self, exponent):
+        """Return the diagonal of ``2 T^n`` over the larger eigenvalue's power (down, up), as sums of positive terms."""
+        odd = int(self.negative) * (exponent % 2)
+        power, missing, _ = self.power(exponent - odd)
+        more = 1 + abs(self.diagonal)
+        less = self.off_diagonal**2 / more
+        down, up = less + power * more, more + power * less
+        if self.diagonal < 0:
+            down, up = up, down
+        if odd:  # an antiferromagnet: T times an even power
+            flips = math.sqrt(self.transitions[0, 1] * self.transitions[1, 0]) * self.off_diagonal * missing
+            down, up = self.transitions[0, 0] * down + flips, self.transitions[1, 1] * up + flips
+        return down, up
+
     @property
     def marginal(self):
         """Probabilities of one spin of the infinite chain: down, up."""
@@ -77,8 +91,11 @@ def _checked_pair(name, pair):
 def _relative_entropy(p, q):
     """Relative entropy of two probability vectors as a sum of non-negative terms: small values keep their digits."""
     u = q / p - 1
-    series = u * u * (1 / 2 - u * (1 / 3 - u * (1 / 4 - u * (1 / 5 - u * (1 / 6 - u / 7)))))
-    return float(np.sum(p * np.where(np.abs(u) < 1e-3, series, u - np.log1p(u))))
+    small = np.abs(u) < 1e-3
+    v = np.where(small, u, 0.0)
+    series = v * v * (1 / 2 - v * (1 / 3 - v * (1 / 4 - v * (1 / 5 - v * (1 / 6 - v / 7)))))
+    logarithm = np.where(u > -0.5, np.log1p(np.maximum(u, -0.5)), np.log(q / p))
+    return float(np.sum(p * np.where(small, series, u - logarithm)))
 
 
 def log_partition(coupling, field=0.0, *, sites=None) -> float:
@@ -152,10 +169,11 @@ def decimate_couplings(coupling, field=0.0, *, factor=2) -> tuple[float, float]:
     coupling, field = _checked(coupling, field)
     spectrum = _spectrum(coupling, abs(field))
     power, missing, _ = spectrum.power(whole("factor", factor))
-    a, b = spectrum.diagonal, spectrum.off_diagonal
-    decimated = 0.25 * math.log1p(4 * power / (b * missing) ** 2)
-    up, down = (1 + a) + power * b**2 / (1 + a), b**2 / (1 + a) + power * (1 + a)
-    return decimated, math.copysign(0.5 * math.log(up / down), field) if field else 0.0
+    down, up = spectrum.returns(factor)
+    apart = spectrum.off_diagonal * missing
+    excess = 4 * power / apart**2
+    decimated = 0.25 * (math.log1p(excess) if excess > -0.5 else math.log(up / apart) + math.log(down / apart))
+    return decimated, math.copysign(0.5 * math.log1p(2 * spectrum.diagonal * missing / down), field) if field else 0.0
 
 
 def magnetization(coupling, field=0.0) -> float:
@@ -270,7 +288,8 @@ def relative_entropy_per_site(p, q, *, sites=None) -> float:
         )
     sites = whole("sites", sites)
     _, missing, total = first.power(sites)
-    neighbour = first.power(1)[0] + first.power(sites - 1)[0]
+    # rho + rho^(N-1) without cancellation, where an antiferromagnet does not fit on the ring
+    neighbour = first.power(1)[0] * first.power(sites - 2)[2] if sites > 1 else total
     bond = first.diagonal**2 + first.off_diagonal**2 * neighbour / total
     spin = first.diagonal * missing / total
     return (p[0] - q[0]) * bond + (p[1] - q[1]) * spin + log_partition(*q, sites=sites) - log_partition(*p, sites=sites)
@@ -414,12 +433,9 @@ def sample(coupling, field=0.0, *, sites, samples, rng) -> np.ndarray:
     _, missing, total = spectrum.power(sites)
     first_up = 0.5 * (1 + a * missing / total)
     bonds = np.arange(sites, 0, -1)  # from the spin at hand around to the first one
-    powers = np.array([spectrum.power(int(n))[:2] for n in bonds])
-    up, down = ((1 + a), b**2 / (1 + a)) if a >= 0 else (b**2 / (1 - a), (1 - a))
     way = np.empty((sites, 2, 2))  # T^n up to a scalar: from a spin (axis 1) to the first spin (axis 2)
-    way[:, 1, 1] = up + powers[:, 0] * down
-    way[:, 0, 0] = down + powers[:, 0] * up
-    way[:, 0, 1] = way[:, 1, 0] = b * powers[:, 1]
+    way[:, [0, 1], [0, 1]] = [spectrum.returns(int(n)) for n in bonds]
+    way[:, 0, 1] = way[:, 1, 0] = [b * spectrum.power(int(n))[1] for n in bonds]
     # P(next up | this, first) = T(this, up) T^{n-1}(up, first) / sum over next
     bond = spectrum.transitions / np.sqrt(spectrum.marginal)  # T(this, next), up to a factor that depends on this
     towards_down, towards_up = (bond[:, next_spin, None] * way[1:, None, next_spin, :] for next_spin in (0, 1))

@@ -4,7 +4,7 @@ Between states of the transfer matrix a correlation is a sum over excitations wi
 ``cosh e_q = cosh e_0 + 1 - cos q``, which depend on the mass ``e_0`` alone. Below ``K_c`` the leading term has one
 excitation, Ornstein and Zernike on the lattice, with correlation length ``1/e_0`` and prefactor ``r^{-1/2}``; above
 ``K_c`` the connected correlation over ``m^2`` begins with two, with correlation length ``1/(2 e_0)`` and ``r^{-2}``.
-Unlike these prefactors the whole terms hold from ``r = 2`` on to better than 1 % (below) and 0.1 % (above) for every
+Unlike these prefactors the whole terms hold from ``r = 2`` on to better than 1 % (below) and 0.2 % (above) for every
 correlation length up to 12.
 
 References: Wu, McCoy, Tracy & Barouch, Phys. Rev. B 13, 316 (1976); Bugrij & Lisovyy, Theor. Math. Phys. 140, 987

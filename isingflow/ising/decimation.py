@@ -253,12 +253,15 @@ def pair_counts(spins, displacements) -> np.ndarray:
     >>> pair_counts(np.ones((1, 6, 6), np.int8), ((0, 3), (3, 0))).tolist()
     [[0, 0, 0, 72]]
     """
-
     flat = _square(spins)
     side = flat.shape[1]
-    offsets = np.array([[whole("displacement", d, low=-side, high=side) for d in pair] for pair in displacements])
-    if offsets.ndim != 2 or offsets.shape[1] != 2:
+    try:
+        pairs = [(down, right) for down, right in displacements]
+    except (TypeError, ValueError):
+        pairs = []
+    if not pairs:
         raise ParameterError(f"displacements must be pairs (y, x), got {displacements!r}")
+    offsets = np.array([[whole("displacement", d, low=-side, high=side) for d in pair] for pair in pairs])
     return _pair_counts(flat, offsets % side)
 
 

@@ -40,7 +40,10 @@ def relative_entropy(correlation, other) -> float:
             if there == 0:
                 return math.inf
             change = (there - here) / here
-            total += here / 2 * (change - math.log1p(change))  # non-negative terms: nothing cancels
+            logarithm = math.log1p(change) if change > -0.5 else math.log(there / here)
+            total += here / 2 * (change - logarithm)  # non-negative terms: nothing cancels
+        else:
+            total += there / 2
     return total
 
 
@@ -73,5 +76,7 @@ def correlation_from_relative_entropy(value, correlation) -> float:
     # in u = artanh c_q, which has no ends; far down D grows like (1 + c_p)|u| >= |u|
     value = finite("value", value, low=0.0, high=(1 + correlation) * 15)
     top = math.atanh(correlation)
+    if value <= relative_entropy(correlation, math.tanh(top)):
+        return correlation
     root = brentq(lambda u: relative_entropy(correlation, math.tanh(u)) - value, -17.0, top, xtol=1e-15)
     return math.tanh(root)

@@ -187,7 +187,7 @@ def log_partition(coupling, *, side=None) -> float:
     14.561093024
     """
     coupling, side = _even(coupling, side)
-    if coupling == 0:
+    if coupling < 1e-9:  # the rest, of order K^2, is below the last digit
         return math.log(2)
     if side is None:
         log_2cosh = 2 * coupling + math.log1p(math.exp(-4 * coupling))
@@ -229,12 +229,23 @@ def bond_correlation(coupling, *, side=None) -> float:
     if side is None:
         sinh, cosh, tanh = math.sinh(2 * size), math.cosh(2 * size), math.tanh(2 * size)
         # d(kappa^2)/dK / 2, with kappa = 2 sinh 2K / cosh^2 2K
-        slope = 0.0 if size == CRITICAL_COUPLING else 8 * tanh * (1 - sinh**2) / cosh**4
+        slope = 0.0 if size == CRITICAL_COUPLING else 8 * tanh * (1 - sinh**2) / cosh**2 / cosh**2
         average = _onsager_average(size, lambda root, cos2: cos2 / (root * (1 + root)))
         bond = tanh - slope * average / 4
+    elif size < 1e-4:  # the terms below, of order 1/K, cancel
+        bond = _weak_bond(size, side)
     else:
         bond = (1 / math.tanh(2 * size) + _Kaufman.of(size, side).log_slope() / side**2) / 2
     return math.copysign(bond, coupling)
+
+
+def _weak_bond(coupling, side):
+    """The bond correlation of a torus at weak coupling, from the shortest paths between neighbours."""
+    if side == 2:  # a ring of four double bonds
+        double = math.tanh(2 * coupling)
+        return (double + double**3) / (1 + double**4)
+    t = math.tanh(coupling)
+    return t + 2 * t**3 + {3: t**2, 4: t**3, 5: t**4}.get(side, 0.0)
 
 
 def specific_heat(coupling) -> float:
@@ -462,7 +473,7 @@ def correlation(coupling, distance, *, direction, side=None) -> float:
         distance = min(distance % side, -distance % side)
     if distance == 0:
         return 1.0
-    if coupling == 0:
+    if coupling < 1e-100:  # where powers of sinh 2K underflow
         return 0.0
     if side is None:
         return _plane_correlation(coupling, distance, direction)
