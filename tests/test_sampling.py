@@ -52,11 +52,19 @@ def naive_swendsen_wang(rng, spins, coupling):
     """One update: bonds first, then clusters by walking along them, each with a new sign."""
     side = len(spins)
     joined = {(y, x): [] for y in range(side) for x in range(side)}
+    bond = -math.expm1(-2 * coupling)
     for y, x in joined:
-        for other in ((y, (x + 1) % side), ((y + 1) % side, x)):
-            if spins[y][x] == spins[other[0]][other[1]] and rng.random() < 1 - math.exp(-2 * coupling):
+        equal = [
+            other for other in ((y, (x + 1) % side), ((y + 1) % side, x)) if spins[y][x] == spins[other[0]][other[1]]
+        ]
+        uniform = rng.random() if equal else None
+        for other in equal:  # one number serves both, rescaled after the first
+            if uniform < bond:
                 joined[y, x].append(other)
                 joined[other].append((y, x))
+                uniform /= bond
+            else:
+                uniform = (uniform - bond) / (1 - bond)
     done = set()
     for site in joined:
         if site in done:
