@@ -7,7 +7,7 @@ import numpy as np
 
 from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.flow.counts import correlations_from_pairs, marginal_series, pair_series
-from isingflow.flow.scale import LARGEST_RELATIVE_ERROR, UNDETERMINED, Ending, jackknifed_fit
+from isingflow.flow.scale import LARGEST_RELATIVE_ERROR, UNDETERMINED, Ending, jackknife_errors, jackknifed_fit
 from isingflow.ising import chain, pair
 from isingflow.ising.decimation import ring_window_counts
 from isingflow.parameters import ChainParameters, choice
@@ -188,7 +188,7 @@ def _pair_curve(parameters, spins):
         **pair_series([chain.correlation(parameters.coupling, int(r)) for r in distances]),
         reference="exact",
         asymptote=independent[0],
-        asymptote_error=np.sqrt((len(independent) - 2) * np.var(independent[1:])),
+        asymptote_error=jackknife_errors(independent[1:, None])[0],
         asymptote_exact=pair.relative_entropy(nearest, 0.0),
         estimator="zhang-grabchak",
         samples=parameters.samples,

@@ -35,6 +35,12 @@ LONGEST_DISTANCE = 16
 SHORTEST_FITTED = 2
 """From this distance on the leading term of the decay holds."""
 
+SIGNIFICANT = 4.0
+"""Standard errors from which on the correlation far away is not zero: the lattice is not disordered."""
+
+LOG_SCALES = (-3.0, 6.0)
+"""Range in which the logarithm of a scale is looked for."""
+
 
 def square_flow(
     coupling, *, quantity="pair marginal", scheme="nearest-neighbour", steps=8, rng=None, **settings
@@ -199,8 +205,11 @@ def _row_pair_curve(parameters, spins):
     series["step"][-1], series["step_error"][-1] = np.nan, 0.0
     del series["replicates"]
     ending, limit, limits = row_ending(distances, correlations, replicates)
-    nearest = np.append(correlations[0], replicates[:, 0])
-    ends = np.array([pair.relative_entropy(a, b) for a, b in zip(nearest, np.append(limit, limits), strict=True)])
+    asymptote = {}
+    if ending.regime != "undetermined":
+        nearest, limits = np.append(correlations[0], replicates[:, 0]), np.append(limit, limits)
+        ends = np.array([pair.relative_entropy(*both) for both in zip(nearest, limits, strict=True)])
+        asymptote = {"asymptote": ends[0], "asymptote_error": jackknife_errors(ends[1:, None])[0]}
     on_torus = parameters.coupling == square.CRITICAL_COUPLING
     side = parameters.side if on_torus else None
     exact = [square.correlation(parameters.coupling, r, direction="row", side=side) for r in distances.tolist()]
@@ -214,8 +223,7 @@ def _row_pair_curve(parameters, spins):
         length=distances,
         **pair_series(exact),
         reference="exact",
-        asymptote=ends[0],
-        asymptote_error=jackknife_errors(ends[1:, None])[0],
+        **asymptote,
         asymptote_exact=pair.relative_entropy(exact[0], square_magnetization),
         **ending._asdict(),
         **series,
@@ -243,31 +251,23 @@ def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.n
     limit, limits : float, numpy.ndarray
         The correlation at infinite distance, ``m^2`` in the ordered phase, and its replicates.
     """
-    errors = jackknife_errors(replicates)
     fitted = distances >= SHORTEST_FITTED
     r, values, rows = distances[fitted], correlations[:-1][fitted], replicates[:, :-1][:, fitted]
-    reaches_far = correlations[-1] > 4 * errors[-1]
-    none = 0.0, np.zeros(len(replicates))
+    bounds = ([-np.inf, LOG_SCALES[0]], [np.inf, LOG_SCALES[1]])
 
-    def known(fit):
-        scale, error = np.exp(fit.parameters[1]), np.exp(fit.parameters[1]) * fit.errors[1]
-        resolved = scale <= r[-1] and fit.errors[1] < LARGEST_RELATIVE_ERROR
-        return Ending("saturating", scale, error) if resolved else None
+    def fitted_by(model, amplitude):
+        fit = jackknifed_fit(model, [amplitude, 0.5], values, rows, bounds=bounds)
+        scale, error = math.exp(fit.parameters[1]), fit.errors[1]
+        resolved = scale <= r[-1] and error < LARGEST_RELATIVE_ERROR
+        return fit, Ending("saturating", scale, scale * error) if resolved else UNDETERMINED
 
-    if not reaches_far:
-        start = [np.log(correlations[0]), 0.5]
-        fit = jackknifed_fit(
-            lambda s: np.exp(s[0]) * decay.disordered(r, np.exp(np.clip(s[1], -3, 6))), start, values, rows
-        )
-        return (known(fit) or UNDETERMINED, *none)
-    start = [correlations[-1], 0.5]
-    fit = jackknifed_fit(lambda s: s[0] * (1 + decay.ordered(r, np.exp(np.clip(s[1], -3, 6)))), start, values, rows)
-    ending = known(fit)
-    if ending:
-        return ending, fit.parameters[0], fit.replicates[:, 0]
-    if (values > 0).all():
-        return (power_law(r, values, rows), *none)
-    return (UNDETERMINED, *none)
+    if correlations[-1] < SIGNIFICANT * jackknife_errors(replicates)[-1]:
+        _, ending = fitted_by(lambda s: s[0] * decay.disordered(r, math.exp(s[1])), correlations[0])
+        return ending, 0.0, np.zeros(len(replicates))
+    fit, ending = fitted_by(lambda s: s[0] * (1 + decay.ordered(r, math.exp(s[1]))), correlations[-1])
+    if ending is UNDETERMINED and (values > 0).all():
+        return power_law(r, values, rows), 0.0, np.zeros(len(replicates))
+    return ending, fit.parameters[0], fit.replicates[:, 0]
 
 
 def scale_line(values) -> ScaleLine:
