@@ -190,7 +190,7 @@ def _run_task(item):
     return _RUN[type(task)](task, seed)
 
 
-def compare(*, seed=2, workers=1, quick=False, inputs="digits", progress=None, command="") -> Archive:
+def compare(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, command="") -> Archive:
     """Compare information flow in the three systems, as ``isingflow compare`` does.
 
     Parameters

@@ -198,6 +198,7 @@ def test_inputs_of_different_norm_have_no_mean_field_reference():
         (lambda: chain_flow(math.nan), "coupling must be finite"),
         (lambda: chain_flow(0.5, quantity="window margin"), "did you mean 'window marginal'"),
         (lambda: chain_flow(0.5, quantity="window marginal"), "rng must be"),
+        (lambda: chain_flow(0.5, 0.1, quantity="pair marginal", rng=1), "without a field, got field=0.1"),
         (lambda: chain_flow(0.5, steps=3, sites=100), "divisible by 8, got sites=100"),
         (lambda: chain_flow(0.5, samples=19), "samples must be at least 20"),
         (lambda: square_flow(0.4, side=100, steps=6, rng=1), "divisible by 8, got side=100"),

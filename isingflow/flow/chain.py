@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from isingflow.curve import LevelCurve, ScaleLine
+from isingflow.errors import ParameterError
 from isingflow.flow.counts import correlations_from_pairs, marginal_series, pair_series
 from isingflow.flow.scale import LARGEST_RELATIVE_ERROR, UNDETERMINED, Ending, jackknife_errors, jackknifed_fit
 from isingflow.ising import chain, pair
@@ -60,6 +61,8 @@ def chain_flow(coupling, field=0.0, *, quantity="coupling", rng=None, **settings
     parameters = ChainParameters(coupling=coupling, field=field, **settings)
     if quantity == "coupling":
         return coupling_curve(parameters)
+    if quantity == "pair marginal" and parameters.field:
+        raise ParameterError(f"pairs are compared without a field, got field={field}; windows know fields")
     return sampled_curves(parameters, rng)[QUANTITIES.index(quantity) - 1]
 
 
