@@ -51,6 +51,7 @@ class Gaussian:
         if (np.abs(cov - cov.T) > 1e-10 * np.outer(size, size)).any():
             raise ParameterError("cov must be symmetric to ten digits")
         cov = (cov + cov.T) / 2
+        cov.setflags(write=False)
         try:
             np.linalg.cholesky(cov)
         except np.linalg.LinAlgError:
