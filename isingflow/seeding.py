@@ -7,7 +7,6 @@ import numpy as np
 from isingflow.errors import ParameterError
 from isingflow.parameters import canonical, whole
 
-
 LARGEST_SEED = 2**64 - 1
 """What an archive can hold."""
 
