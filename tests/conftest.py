@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isingflow.archive import Archive
+from isingflow.archive import Archive, write
 from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.parameters import ChainParameters, EnsembleParameters, NetworkParameters, SquareParameters
 
@@ -117,6 +117,14 @@ def comparison():
 def by_hand():
     """The archive by hand."""
     return comparison()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """The archive by hand as a file: copy it before changing anything."""
+    path = tmp_path_factory.mktemp("archive") / "good.h5"
+    write(path, comparison())
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -12,20 +12,13 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT, comparison, contents, curve
+from conftest import ROOT, contents, curve
 
 from isingflow import archive
 from isingflow.archive import SERIES, SUMMARY, Archive
 from isingflow.errors import ArchiveError, ParameterError
 
 WINDOWS = "chain/window_marginal"
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    path = tmp_path_factory.mktemp("archive") / "a.h5"
-    archive.write(path, comparison())
-    return path
 
 
 @pytest.fixture
@@ -107,7 +100,7 @@ def test_xarray_reads_it(path, group, control):
         assert data.attrs["quantity"] == group.split("/")[1].replace("_", " ")
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("where", ["archive._write_line", "os.fsync", "os.replace"])
 @pytest.mark.parametrize("old", [None, b"old"])
 def test_whole_or_not_at_all(tmp_path, monkeypatch, by_hand, error, where, old):
@@ -323,11 +316,13 @@ def test_truncated_at_any_length(path):
         refused(path, "no readable isingflow archive")
 
 
-def test_wrong_bits_are_found_or_do_not_matter(path):
+def test_wrong_bits_are_found_or_do_not_matter(tmp_path, by_hand):
+    path = tmp_path / "a.h5"
+    archive.write(path, dataclasses.replace(by_hand, curves=by_hand.curves[:2]))
     whole, rng = path.read_bytes(), random.Random(1)
-    expected = [contents(c) for c in comparison().curves]
+    expected = [contents(c) for c in by_hand.curves[:2]]
     found = 0
-    for _ in range(60):
+    for _ in range(200):
         damaged = bytearray(whole)
         damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
         path.write_bytes(damaged)
@@ -337,7 +332,7 @@ def test_wrong_bits_are_found_or_do_not_matter(path):
             found += 1
         else:
             assert [contents(c) for c in curves] == expected
-    assert found > 20
+    assert found > 100
 
 
 def test_wrong_bit_in_every_dataset_that_is_read(path):
