@@ -6,12 +6,15 @@ it; parameters are coordinates, text parameters attributes of the group. What th
 ``scale_lines/system`` holds the exact scale against the control parameter. Attributes of the file say the format, the
 schema and the provenance. ``h5dump``, h5py and ``xarray.open_dataset(path, engine="h5netcdf", group=...)`` read it.
 
-A file is written under a temporary name, closed, synced and renamed: whole or not at all. Nothing in it is a pickle or
-a reference, links out of it are not followed, and every dataset carries a checksum.
+A file is written under a temporary name, synced, closed and renamed: whole or not at all. Nothing in it is a pickle or
+a reference, links out of it are not followed, and every dataset carries a checksum. So does all else that is read: in
+structures without one a wrong bit can send the HDF5 library into an endless loop. Hence the file format of HDF5 1.10,
+and text of fixed length, which does not lie in the global heap.
 """
 
 import contextlib
 import dataclasses
+import io
 import os
 import re
 import tempfile
@@ -22,9 +25,12 @@ import numpy as np
 
 from isingflow.curve import REGIMES, SERIES, SUMMARY, LevelCurve, ScaleLine
 from isingflow.errors import ArchiveError, ParameterError
+from isingflow.parameters import within_memory
 
 FORMAT = "isingflow"
 SCHEMA = 1
+_FILE_FORMAT = ("v110", "v110")
+_SYSTEMS = ("chain", "square", "network")
 
 _NAMES = {"error": "value_error"}
 _TEXTS = ("quantity", "per", "control", "level_name", "reference", "estimator")
@@ -78,9 +84,15 @@ def check_target(path, *, overwrite=False) -> Path:
         If it exists and is not to be overwritten, or its directory is missing or not writable.
     """
     path = Path(path)
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise ArchiveError(f"cannot write {path}: {error.strerror}") from error
     if path.is_dir():
         raise ArchiveError(f"{path} is a directory: name a file")
-    if path.exists() and not overwrite:
+    if there and not path.is_file():
+        raise ArchiveError(f"{path} is not a regular file, which it would be replaced by")
+    if there and not overwrite:
         raise ArchiveError(f"{path} exists: choose another name, or overwrite it with --force")
     if not path.parent.is_dir():
         raise ArchiveError(f"the directory {path.parent} does not exist")
@@ -112,24 +124,31 @@ def write(path, archive: Archive, *, overwrite=False) -> None:
         If curves of one family do not fit side by side.
     """
     path = check_target(path, overwrite=overwrite)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
+    image = io.BytesIO()  # HDF5 writing to a full disk fails late and loudly; Python does not
+    with h5py.File(image, "w", libver=_FILE_FORMAT, track_order=True) as file:
+        _describe(file, {"format": FORMAT, "schema": SCHEMA, **archive.provenance})
+        for curves in archive.families().values():
+            _write_family(file, curves)
+        for line in archive.lines:
+            _write_line(file, line)
     try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update({"format": FORMAT, "schema": SCHEMA, **archive.provenance})
-            for curves in archive.families().values():
-                _write_family(file, curves)
-            for line in archive.lines:
-                _write_line(file, line)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        _replace(path, image.getbuffer(), overwrite=overwrite)
+    except ArchiveError:
+        raise
+    except OSError as error:
+        raise ArchiveError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _replace(path, content, *, overwrite):
+    handle, temporary = tempfile.mkstemp(prefix=".isingflow-", suffix=".tmp", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
         os.chmod(temporary, 0o666 & ~_umask())
         check_target(path, overwrite=overwrite)
         os.replace(temporary, path)
-    except OSError as error:
-        if isinstance(error, ArchiveError):
-            raise
-        raise ArchiveError(f"cannot write {path}: {error}") from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -145,19 +164,39 @@ def _slug(text):
     return re.sub(r"[^0-9a-z]+", "_", text.lower()).strip("_")
 
 
+def _ordered_group(file, parent, name):
+    """A new group below another, which remembers the order of what it holds."""
+    if parent not in file:
+        file.create_group(parent, track_order=True)
+    return file[parent].create_group(name, track_order=True)
+
+
+def _describe(group, attributes):
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            group.attrs.create(name, value.encode(), dtype=_text_type(value.encode()))
+        else:
+            group.attrs[name] = value
+
+
+def _text_type(text):
+    return h5py.string_dtype("utf-8", max(1, len(text)))
+
+
 def _write_family(file, curves):
     first = curves[0]
     for curve in curves[1:]:
         different = [name for name in _TEXTS if getattr(curve, name) != getattr(first, name)]
         if different or curve.parameters.keys() != first.parameters.keys():
             raise ParameterError(f"curves of the family {first.family} differ in {different or 'their parameters'}")
-    group = file.create_group(f"{first.system}/{_slug(first.quantity)}")
+    group = _ordered_group(file, first.system, _slug(first.quantity))
     longest = max(curves, key=lambda curve: len(curve.levels)).levels
     for curve in curves:
         if not np.array_equal(curve.levels, longest[: len(curve.levels)]):
             raise ParameterError(f"curves of the family {first.family} have different levels")
-    group.attrs.update({name: getattr(first, name) for name in _TEXTS})
-    group.attrs["flags"] = [", ".join(curve.flags) for curve in curves]
+    _describe(group, {name: getattr(first, name) for name in _TEXTS})
+    flags = [", ".join(curve.flags).encode() for curve in curves]
+    group.attrs.create("flags", flags, dtype=_text_type(max(flags, key=len)))
 
     control = _dataset(group, first.control, [curve.control_value for curve in curves], "1")
     level = _dataset(group, "level", longest, "1", first.level_name)
@@ -192,7 +231,7 @@ def _write_family(file, curves):
         if isinstance(values[0], str):
             if len(set(values)) > 1:
                 raise ParameterError(f"curves of the family {first.family} differ in {name}: give them other names")
-            group.attrs[f"parameter_{name}"] = values[0]
+            _describe(group, {f"parameter_{name}": values[0]})
         else:
             beside(f"parameter_{name}", values, "1", control)
 
@@ -206,12 +245,12 @@ def _dataset(group, name, values, unit, long_name=""):
 
 
 def _write_line(file, line):
-    group = file.create_group(f"scale_lines/{line.system}")
+    group = _ordered_group(file, "scale_lines", line.system)
     control = _dataset(group, line.control, line.values, "1")
     control.make_scale(line.control)
     scale = _dataset(group, "scale", line.scale, _LENGTH_UNIT[line.system], "correlation length or depth scale")
     scale.dims[0].attach_scale(control)
-    group.attrs.update({"control": line.control, "critical": line.critical, "reference": line.reference})
+    _describe(group, {"control": line.control, "critical": line.critical, "reference": line.reference})
 
 
 def read(path) -> Archive:
@@ -236,14 +275,14 @@ def read(path) -> Archive:
     try:
         with h5py.File(path, "r") as file:
             _check_format(path, file)
-            groups = [group for name in ("chain", "square", "network") for group in _groups(file, name)]
+            groups = [group for name in _SYSTEMS for group in _groups(file, name)]
             curves = [curve for group in groups for curve in _read_family(group)]
             lines = [_read_line(group) for group in _groups(file, "scale_lines")]
             words = {name: _plain(value) for name, value in file.attrs.items() if name not in ("format", "schema")}
             return Archive(tuple(curves), tuple(lines), words)
     except ArchiveError:
         raise
-    except (OSError, RuntimeError, KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, AttributeError, TypeError, ArithmeticError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArchiveError(f"{path} is no readable isingflow archive: {reason}") from error
 
@@ -257,13 +296,17 @@ def _check_format(path, file):
 
 
 def _plain(value):
-    if isinstance(value, bytes):
-        return value.decode()
-    return value.item() if isinstance(value, np.generic) else value
+    value = value.decode() if isinstance(value, bytes) else value
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, (str, int, float)):
+        raise TypeError(f"an attribute is neither text nor a number but {type(value).__name__}")
+    return value
 
 
 def _child(group, name):
     """A member of a group, if it lies in the same file."""
+    if "/" in name or group.get(name, getlink=True) is None:
+        raise ArchiveError(f"{group.file.filename}: {group.name} holds no {name}")
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise ArchiveError(f"{group.file.filename}: {name} is a link out of its group, which is not followed")
     return group[name]
@@ -279,6 +322,9 @@ def _numbers(group, name):
     dataset = _child(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iuf":
         raise ArchiveError(f"{group.file.filename}: {group.name}/{name} does not hold numbers")
+    if dataset.external or dataset.is_virtual:
+        raise ArchiveError(f"{group.file.filename}: {group.name}/{name} lies in another file, which is not followed")
+    within_memory(f"the numbers of {group.name}/{name}", dataset.nbytes)
     return dataset[()]
 
 
@@ -292,6 +338,8 @@ def _read_family(group):
     prefix = "parameter_"
     words = {name.removeprefix(prefix): _plain(v) for name, v in group.attrs.items() if name.startswith(prefix)}
     numbers = {name.removeprefix(prefix): _numbers(group, name) for name in group if name.startswith(prefix)}
+    if not (np.isin(counts, np.arange(1, len(levels) + 1)).all() and np.isin(regimes, np.arange(len(REGIMES))).all()):
+        raise ValueError(f"{group.name} holds a number of levels or a regime there is none of")
     for index, value in enumerate(_numbers(group, control)):
         own = slice(0, int(counts[index]))
         yield LevelCurve(

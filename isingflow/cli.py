@@ -1,10 +1,13 @@
 """The command line: ``isingflow compare | show | figure | verify``."""
 
 import argparse
+import contextlib
 import logging
 import os
 import shlex
+import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -28,26 +31,50 @@ def main(arguments=None) -> int:
         0; 1 for a failed run or check, 2 for wrong usage, parameters or files, 130 after an interrupt.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = _parser()
     try:
-        options = parser.parse_args(arguments)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    logging.basicConfig(level=logging.WARNING, format="isingflow: %(message)s")
-    options.command_line = shlex.join(["isingflow", *arguments])
+        try:
+            options = _parser().parse_args(arguments)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        else:
+            logging.basicConfig(level=logging.WARNING, format="isingflow: %(message)s")
+            options.command_line = shlex.join(["isingflow", *arguments]).encode(errors="backslashreplace").decode()
+            code = _run(options)
+        if sys.stdout:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read has gone, as `head` does
+        _forget_output()
+        return 0
+    except OSError as error:
+        _forget_output()
+        return _fail(f"cannot write the result: {error.strerror}", 1)
+
+
+def _run(options):
     try:
         return options.run(options)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone, as `head` does
-        return 0
+        raise
     except KeyboardInterrupt:
-        print("isingflow: interrupted; nothing was written", file=sys.stderr)
-        return INTERRUPTED
-    except (IsingflowError, OSError, MemoryError) as error:
+        return _fail("interrupted; no file is left half-written", INTERRUPTED)
+    except Exception as error:
         if options.debug:
             traceback.print_exc()
-        print(f"isingflow: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
-        return 2 if isinstance(error, (ParameterError, ArchiveError)) else 1
+        words = str(error)
+        if not isinstance(error, (IsingflowError, OSError, MemoryError)):
+            words = f"{type(error).__name__}: {words} (--debug shows where)"
+        return _fail(words or type(error).__name__, 2 if isinstance(error, (ParameterError, ArchiveError)) else 1)
+
+
+def _fail(words, code):
+    print(f"isingflow: {' '.join(words.split())}", file=sys.stderr)
+    return code
+
+
+def _forget_output():
+    """Let what is still to be printed go nowhere, so that the end of the process does not fail over it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,19 +151,27 @@ def _pictures(archive):
 def _compare(options):
     from isingflow import archive, report, study
     from isingflow.parameters import whole
+    from isingflow.seeding import checked_seed
 
     tasks = study.compare_tasks(quick=options.quick, inputs=options.inputs)
-    whole("seed", options.seed, low=0)
+    checked_seed(options.seed)
     workers = whole("workers", _cores() if options.workers is None else options.workers)
+    if options.output.suffix.lower() in (".png", ".pdf"):
+        raise ParameterError(f"{options.output} is a name for a picture: end that of the archive in .h5")
     for path in (options.output, *_pictures(options.output)):
         archive.check_target(path, overwrite=options.force)
-    with _progress(tasks, quiet=options.quiet) as bar:
+    with _interrupts() as check, _progress(tasks, quiet=options.quiet) as bar:
+
+        def progress(task):
+            check()
+            bar.update(study.cost(task))
+
         found = study.compare(
             seed=options.seed,
             workers=workers,
             quick=options.quick,
             inputs=options.inputs,
-            progress=lambda task: bar.update(study.cost(task)),
+            progress=progress,
             command=options.command_line,
         )
     archive.write(options.output, found, overwrite=options.force)
@@ -144,6 +179,33 @@ def _compare(options):
     print(report.table(found))
     print(f"{options.output}, {', '.join(map(str, _pictures(options.output)))}")
     return 0
+
+
+@contextlib.contextmanager
+def _interrupts():
+    """Yield what raises `KeyboardInterrupt` again: one that falls into a callback of the compiler's is lost there."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: None
+        return
+    asked, hook = [], sys.unraisablehook
+
+    def interrupt(*_):
+        asked.append(True)
+        raise KeyboardInterrupt
+
+    def check():
+        if asked:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else hook(lost)
+    try:
+        yield check
+        check()
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.unraisablehook = hook
 
 
 def _cores():
@@ -175,7 +237,7 @@ def _draw(found, paths):
 
 def _save(figure, path):
     """Save a picture, whole or not at all."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".isingflow-{os.getpid()}{path.suffix}")
     try:
         figure.savefig(temporary)
         os.replace(temporary, path)
@@ -200,6 +262,8 @@ def _figure(options):
         if path.suffix not in (".png", ".pdf", ".svg"):
             raise ParameterError(f"a picture must end in .png, .pdf or .svg, got {path}")
         archive.check_target(path, overwrite=options.force or not options.output)
+        if path.exists() and path.samefile(options.archive):
+            raise ParameterError(f"{path} is the archive itself: name the picture with -o")
     _draw(found, paths)
     print("\n".join(map(str, paths)))
     return 0

@@ -1,6 +1,7 @@
 """Ways to run a function on many items: here, or in other processes."""
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import signal
 from concurrent.futures.process import BrokenProcessPool
@@ -34,7 +35,8 @@ def processes(function, items, workers):
     )
     before = set(multiprocessing.active_children())
     try:
-        pending = {pool.submit(function, item): index for index, item in enumerate(items)}
+        with _deaf():
+            pending = {pool.submit(function, item): index for index, item in enumerate(items)}
         for future in concurrent.futures.as_completed(pending):
             yield pending[future], future.result()
         pool.shutdown()
@@ -46,6 +48,19 @@ def processes(function, items, workers):
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - before:
             process.terminate()
+
+
+@contextlib.contextmanager
+def _deaf():
+    """Hold interrupts back: processes started meanwhile never hear one, while they import or later."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _settle():

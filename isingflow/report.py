@@ -101,13 +101,14 @@ def _conclusion(archive):
             f"{len(found)} distances from exact values: root mean square {np.sqrt(np.mean(found**2)):.2f}, "
             f"largest {np.abs(found).max():.2f} standard errors"
         )
-    percent = [
-        100 * np.abs(curve.value[1:] / curve.exact[1:] - 1)
+    every = [
+        np.divide(curve.value, curve.exact, out=np.full(len(curve.levels), np.nan), where=curve.exact != 0)[1:]
         for curve in archive.curves
         if curve.reference == "mean field"
     ]
-    if percent:
-        percent = np.concatenate(percent)
+    percent = 100 * np.abs(np.concatenate([np.empty(0), *every]) - 1)
+    percent = percent[np.isfinite(percent)]
+    if len(percent):
         yield (
             f"{len(percent)} distances from mean field: median {np.median(percent):.2f} %, "
             f"largest {percent.max():.2f} %"

@@ -7,6 +7,20 @@ import numpy as np
 from isingflow.errors import ParameterError
 from isingflow.parameters import canonical, whole
 
+LARGEST_SEED = 2**64 - 1
+"""What an archive can hold."""
+
+
+def checked_seed(seed) -> int:
+    """Return a root seed as an int, or raise if it is not a whole number from 0 to 2**64 - 1.
+
+    Raises
+    ------
+    ParameterError
+        If it is not.
+    """
+    return whole("seed", seed, low=0, high=LARGEST_SEED)
+
 
 def stream(root_seed, parameters, purpose) -> np.random.Generator:
     """Return the random generator that belongs to one piece of work.
@@ -17,7 +31,7 @@ def stream(root_seed, parameters, purpose) -> np.random.Generator:
     Parameters
     ----------
     root_seed : int
-        The study's seed, non-negative.
+        The study's seed, from 0 to 2**64 - 1.
     parameters : dataclass instance
         A record of `isingflow.parameters`.
     purpose : str
@@ -30,7 +44,7 @@ def stream(root_seed, parameters, purpose) -> np.random.Generator:
     Raises
     ------
     ParameterError
-        If `root_seed` is not a non-negative whole number.
+        If `root_seed` is none.
 
     Examples
     --------
@@ -39,7 +53,7 @@ def stream(root_seed, parameters, purpose) -> np.random.Generator:
     >>> bool(first.random() == second.random())
     True
     """
-    root_seed = whole("seed", root_seed, low=0)
+    root_seed = checked_seed(root_seed)
     digest = hashlib.sha256(f"{purpose}\n{canonical(parameters)}".encode()).digest()
     words = tuple(int(word) for word in np.frombuffer(digest, dtype="<u4"))
     return np.random.default_rng(np.random.SeedSequence(root_seed, spawn_key=words))

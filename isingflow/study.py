@@ -27,7 +27,7 @@ from isingflow.parameters import (
     choice,
     whole,
 )
-from isingflow.seeding import stream
+from isingflow.seeding import checked_seed, stream
 
 BIAS_VARIANCE = 0.05
 WEIGHT_VARIANCES = (1.5, 1.760955, 2.5)
@@ -151,7 +151,7 @@ def run(tasks, *, seed, workers=1, progress=None) -> tuple:
     tasks : sequence
         Records of `isingflow.parameters`.
     seed : int
-        Root seed, non-negative.
+        Root seed, from 0 to 2**64 - 1.
     workers : int
         Processes, at least 1; with 1 everything happens in this one. The results do not depend on it.
     progress : callable, optional
@@ -172,11 +172,13 @@ def run(tasks, *, seed, workers=1, progress=None) -> tuple:
     >>> [curve.quantity for curve in run([task], seed=1)]
     ['coupling', 'window marginal', 'pair marginal']
     """
-    seed, workers = whole("seed", seed, low=0), whole("workers", workers)
+    seed, workers = checked_seed(seed), whole("workers", workers)
     # the longest first, so that no worker is left alone with one at the end
     order = sorted(range(len(tasks)), key=lambda index: -cost(tasks[index]))
     items = [(tasks[index], seed) for index in order]
-    finished = executors.processes(_run_task, items, workers) if workers > 1 else executors.serial(_run_task, items)
+    finished = (
+        executors.processes(_run_task, items, workers) if items and workers > 1 else executors.serial(_run_task, items)
+    )
     results = {}
     for position, curves in finished:
         results[order[position]] = curves
@@ -196,7 +198,7 @@ def compare(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, c
     Parameters
     ----------
     seed : int
-        Root seed, non-negative.
+        Root seed, from 0 to 2**64 - 1.
     workers : int
         Processes, at least 1.
     quick, inputs

@@ -38,10 +38,12 @@ def compare_figure(archive) -> Figure:
     Raises
     ------
     ParameterError
-        If a family is missing.
+        If a family or a scale line is missing.
     """
     families = archive.families()
+    lines = [line.system for line in archive.lines]
     missing = [name for name in NEEDED if name not in families]
+    missing += [f"scale line of the {name}" for name in ("square", "network") if name not in lines]
     if missing:
         raise ParameterError(f"the archive holds no comparison: {', '.join(missing)} missing")
     with matplotlib.rc_context(STYLE):
