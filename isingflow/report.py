@@ -70,7 +70,7 @@ def table(archive: Archive) -> str:
     """Return the points of every sampled curve, a line each, and what they come to.
 
     Distances are in standard errors (se) where the reference is exact, in percent where it is mean field, the limit of
-    infinite width. Of curves with more than 50 levels every tenth one is shown.
+    infinite width.
     """
     lines = []
     for family, curves in archive.families().items():
@@ -82,8 +82,7 @@ def table(archive: Archive) -> str:
         lines.append(f"{family}: D(p_0||p_n) in nats per {first.per}; {first.estimator}, {first.samples} {unit}")
         lines.append(f"{first.control:>16} {first.level_name:>18} {'estimate':>16} {'reference':>14} {'distance':>12}")
         for curve in curves:
-            stride = 10 if len(curve.levels) > 50 else 1
-            for index in range(stride, len(curve.levels), stride):  # the first level is zero by definition
+            for index in range(1, len(curve.levels)):  # the first level is zero by definition
                 value, error = curve.value[index], curve.error[index]
                 reference, distance = _distance_words(curve, value, error, curve.exact[index])
                 lines.append(

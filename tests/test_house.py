@@ -31,7 +31,7 @@ MAY_KNOW = {
     "plotting": {"curve", "errors", "plotting"},
     "report": {"archive", "curve", "divergence"},
     "verification": {"divergence", "ising", "network", "parameters"},
-    "cli": {"archive", "errors", "parameters", "plotting", "report", "study", "verification", "__init__"},
+    "cli": {"archive", "errors", "parameters", "plotting", "report", "seeding", "study", "verification", "__init__"},
     "__main__": {"cli"},
     "__init__": set(),
 }
