@@ -7,7 +7,9 @@ number nor the order of workers changes a bit.
 import datetime
 import importlib.metadata
 import platform
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -226,6 +228,7 @@ def _provenance(started, seed, command):
     libraries = ("numpy", "scipy", "numba", "h5py", "scikit-learn")
     return {
         "version": isingflow.__version__,
+        "commit": _commit(),
         "root_seed": seed,
         "command": command,
         "started": started.isoformat(timespec="seconds"),
@@ -234,3 +237,15 @@ def _provenance(started, seed, command):
         "platform": f"{sys.platform} {platform.machine()}",
         **{name: importlib.metadata.version(name) for name in libraries},
     }
+
+
+def _commit():
+    """The commit of the checkout this package lies in, "" where it lies in none or git is not there."""
+    checkout = Path(isingflow.__file__).resolve().parent.parent
+    if not (checkout / ".git").exists() or not (checkout / "setup.cfg").exists():
+        return ""
+    try:
+        found = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip()
