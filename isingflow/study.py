@@ -90,7 +90,7 @@ def compare_tasks(*, quick=False, inputs="digits") -> tuple:
         *lattices,
         *ensembles(WEIGHT_VARIANCES, networks=200 if quick else 1000, **small),
         *ensembles(WEIGHT_VARIANCES, networks=20 if quick else 40, ensemble="weights", **small),
-        *ensembles(DEEP_WEIGHT_VARIANCES, networks=40 if quick else 200, followed=(2,), label="deep", **deep),
+        *ensembles(DEEP_WEIGHT_VARIANCES, networks=40 if quick else 360, followed=(2,), label="deep", **deep),
     )
 
 
