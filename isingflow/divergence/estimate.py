@@ -17,8 +17,8 @@ METHODS = ("auto", "exact", "zhang-grabchak", "plugin", "gaussian")
 LONGEST_WINDOW = 20
 """Spins in the longest window whose symbols are counted from an array."""
 
-ALIKE = 0.7
-"""Correlation of neighbouring blocks beyond which they are too short: by chance once in 1500 with 20 blocks."""
+ALIKE = 0.75
+"""Correlation of neighbouring blocks beyond which they are too short: by chance once in 400,000 with 20 blocks."""
 
 
 @dataclasses.dataclass(frozen=True)
