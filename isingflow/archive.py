@@ -47,7 +47,7 @@ _LONG_NAMES = {
     "asymptote_exact": "reference of the limit",
     "scale": "scale of the approach or of the growth",
     "scale_exact": "reference of the scale",
-    "exponent": "exponent of the approach at criticality",
+    "exponent": "effective exponent over the range of the data, at criticality",
 }
 
 

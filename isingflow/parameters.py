@@ -224,8 +224,11 @@ class ChainParameters:
                 f"{self.steps} decimations by {self.factor} need a number of sites divisible by {period}, "
                 f"got sites={self.sites}"
             )
-        if self.window > self.sites:
-            raise ParameterError(f"window={self.window} is longer than the ring of {self.sites} sites")
+        if self.window * self.factor > self.sites:
+            raise ParameterError(
+                f"a window of {self.window} spins, decimated once by {self.factor}, needs {self.window * self.factor} "
+                f"sites, got sites={self.sites}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

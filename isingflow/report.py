@@ -53,7 +53,7 @@ def _summary_row(curve):
         if reference != "-":
             words += f" ({_name(curve)} {reference}{', ' * bool(distance)}{distance})"
     if math.isfinite(curve.exponent):
-        words += f", exponent {with_error(curve.exponent, curve.exponent_error)}"
+        words += f", effective exponent {with_error(curve.exponent, curve.exponent_error)}"
     if math.isfinite(curve.asymptote):
         words += f", asymptote {with_error(curve.asymptote, curve.asymptote_error)}"
         reference, distance = _distance_words(curve, *_triple(curve, "asymptote"))
@@ -63,7 +63,7 @@ def _summary_row(curve):
 
 
 def _name(curve):
-    return "exact" if curve.reference == "none" else curve.reference
+    return "exact" if curve.reference == "none" else curve.reference  # the scale's, where the curve has none
 
 
 def table(archive: Archive) -> str:

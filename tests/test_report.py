@@ -77,7 +77,7 @@ def test_endings_and_flags(by_hand):
     words = report.table(by_hand)
     assert "saturating, scale 2.00(50) (exact 3, -2.00 se), asymptote 1.010(20) (exact 1, +0.50 se)" in words
     assert "critical, scale" not in words
-    assert "critical, exponent 0.250(10)" in words
+    assert "critical, effective exponent 0.250(10)" in words
     assert "undetermined [short run] [unseen symbol]" in words
     assert "maris-kadanoff" not in words  # a closed form, not a sampled curve
     assert "network/two inputs: D(p_0||p_n) in nats per neuron; by hand, 50 networks" in words

@@ -78,8 +78,10 @@ class KLEstimate:
         (0.5, 0.5)
         """
         level = finite("level", level, above=0.0, high=1 - 1e-15)
-        if self.stderr == 0:
+        if self.stderr == 0 or not math.isfinite(self.value):
             return self.value, self.value
+        if "blocks" not in self.diagnostics:
+            raise ParameterError("an interval needs the number of blocks that the error was estimated from")
         from scipy.stats import t as student
 
         half = float(student.ppf((1 + level) / 2, self.diagnostics["blocks"] - 1)) * self.stderr
@@ -132,7 +134,8 @@ def kl_divergence(
         Symmetry of both laws of windows of spins, used to fold symbols.
     paired : bool
         Whether sample ``i`` of p and of q come from the same configurations, inputs or networks: blocks are then
-        deleted together.
+        deleted together. The estimate itself is unbiased for independent samples; of paired normal ones in d dimensions
+        it is low by up to ``d (d + 3) / (2 n)``.
 
     Returns
     -------
@@ -240,10 +243,13 @@ def _gaussian(p, q, blocks, paired):
 
 def _with_jackknife(estimator, records_p, records_q, blocks, paired, method, n_p, n_q, dof, diagnostics, flags):
     blocks_p, blocks_q = block_sums(records_p, blocks), block_sums(records_q, blocks)
-    found = jackknife(estimator, blocks_p, blocks_q, paired=paired)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = jackknife(estimator, blocks_p, blocks_q, paired=paired)
     diagnostics = {**diagnostics, "blocks": blocks, "curvature_error": found.curvature_error}
     if paired:
         diagnostics["replicates"] = found.replicates_p
+    if not math.isfinite(found.error):  # without some block there is no estimate
+        return KLEstimate(found.value, math.inf, method, n_p, n_q, dof, diagnostics, (*flags, "no-error"))
     if blocks >= 8:
         double = jackknife(estimator, *(block_sums(one, blocks // 2) for one in (blocks_p, blocks_q)), paired=paired)
         diagnostics["error_double_blocks"] = double.error

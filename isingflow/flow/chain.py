@@ -7,7 +7,7 @@ import numpy as np
 
 from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.errors import ParameterError
-from isingflow.flow.counts import correlations_from_pairs, marginal_series, pair_series
+from isingflow.flow.counts import correlations_of_pairs, marginal_series, pair_series
 from isingflow.flow.scale import LARGEST_RELATIVE_ERROR, UNDETERMINED, Ending, jackknife_errors, jackknifed_fit
 from isingflow.ising import chain, pair
 from isingflow.ising.decimation import ring_window_counts
@@ -17,6 +17,9 @@ from isingflow.seeding import generator
 QUANTITIES = ("coupling", "window marginal", "pair marginal")
 LONGEST_DISTANCE = 16
 """Decimation factors of the pair curve: every integer up to this."""
+
+LONG = 20
+"""Correlation lengths from which on a ring's windows are those of the infinite chain, to 1e-8."""
 
 
 def chain_flow(coupling, field=0.0, *, quantity="coupling", rng=None, **settings) -> LevelCurve:
@@ -71,7 +74,8 @@ def _couplings(parameters):
     levels = [(parameters.coupling, parameters.field)]
     for _ in range(parameters.steps):
         levels.append(chain.decimate_couplings(*levels[-1], factor=parameters.factor))
-    return levels, (0.0, math.atanh(chain.magnetization(*levels[0])))
+    down, up = chain.ChainWindow(*levels[0], width=1).probabilities()
+    return levels, (0.0, 0.5 * math.log(up / down))
 
 
 def _record(parameters, /, **fields):
@@ -91,6 +95,11 @@ def coupling_curve(parameters: ChainParameters) -> LevelCurve:
         return [chain.relative_entropy_per_site(p, q) for p, q in pairs]
 
     asymptote = chain.relative_entropy_per_site(couplings[0], limit)
+    series = {
+        "value": between((couplings[0], level) for level in couplings),
+        "reverse": between((level, couplings[0]) for level in couplings),
+        "step": [*between(itertools.pairwise(couplings)), math.nan],
+    }
     scale = chain.correlation_length(parameters.coupling, parameters.field)
     return _record(
         parameters,
@@ -99,9 +108,11 @@ def coupling_curve(parameters: ChainParameters) -> LevelCurve:
         parameters={name: getattr(parameters, name) for name in ("coupling", "field", "factor")},
         levels=np.arange(len(couplings)),
         length=float(parameters.factor) ** np.arange(len(couplings)),
-        value=between((couplings[0], level) for level in couplings),
-        reverse=between((level, couplings[0]) for level in couplings),
-        step=[*between(itertools.pairwise(couplings)), math.nan],
+        **series,
+        exact=series["value"],
+        exact_reverse=series["reverse"],
+        exact_step=series["step"],
+        reference="exact",
         regime="saturating",
         asymptote=asymptote,
         asymptote_error=0.0,
@@ -131,13 +142,22 @@ def _window_curve(parameters, spins, ending):
     counts = [ring_window_counts(spins, width, spacing=spacing) for spacing in spacings]
     share = 1.0 if parameters.field else 1 / (width - 1)
     series = marginal_series(counts, dof=width, symmetry="none" if parameters.field else "flip+reflect", share=share)
-    del series["replicates"]
     laws = [chain.ChainWindow(*level, width=width) for level in couplings[: len(spacings)]]
 
     def between(p, q):
         return [share * a.relative_entropy_to(b) for a, b in zip(p, q, strict=True)]
 
     first = [laws[0]] * len(laws)
+    exact = {}
+    # the laws are those of the infinite chain, which a short ring does not have
+    if parameters.sites > LONG * chain.correlation_length(parameters.coupling, parameters.field):
+        exact = {
+            "exact": between(first, laws),
+            "exact_reverse": between(laws, first),
+            "exact_step": [*between(laws[:-1], laws[1:]), math.nan],
+            "reference": "exact",
+            "asymptote_exact": share * laws[0].relative_entropy_to(chain.ChainWindow(*limit, width=width)),
+        }
     return _record(
         parameters,
         quantity="window marginal",
@@ -147,11 +167,7 @@ def _window_curve(parameters, spins, ending):
         },
         levels=np.arange(len(spacings)),
         length=spacings,
-        exact=between(first, laws),
-        exact_reverse=between(laws, first),
-        exact_step=[*between(laws[:-1], laws[1:]), math.nan],
-        reference="exact",
-        asymptote_exact=share * laws[0].relative_entropy_to(chain.ChainWindow(*limit, width=width)),
+        **exact,
         estimator="zhang-grabchak",
         samples=parameters.samples,
         **_tail(ending, spacings, series),
@@ -167,18 +183,30 @@ def _tail(ending, lengths, series):
     return {"asymptote": series["value"][-1], "asymptote_error": series["error"][-1]}
 
 
+def _pair_ending(distances, correlations, replicates):
+    """The scale from an exponential, where the data know it and it is not longer than they reach."""
+    if correlations[0] <= 0 or not (jackknife_errors(replicates) > 0).all():
+        return UNDETERMINED
+    start = [0.0, np.log(correlations[0])]
+    fit = jackknifed_fit(lambda s: np.exp(s[0] + s[1] * distances), start, correlations, replicates)
+    rate, error = -fit.parameters[1], fit.errors[1]
+    known = rate * distances[-1] >= 1 and error < LARGEST_RELATIVE_ERROR * rate
+    return Ending("saturating", 1 / rate, error / rate**2) if known else UNDETERMINED
+
+
+def _ring_correlations(parameters, distances):
+    """``<s_0 s_r>`` of the finite ring without a field, ``(t^r + t^(N-r)) / (1 + t^N)``, ``t = tanh K``."""
+    t, sites = math.tanh(parameters.coupling), parameters.sites
+    return [(t ** int(r) + t ** (sites - int(r))) / (1 + t**sites) for r in distances]
+
+
 def _pair_curve(parameters, spins):
     distances = np.arange(1, min(LONGEST_DISTANCE, parameters.sites // 2) + 1)
     counts = [ring_window_counts(spins, 2, spacing=int(r)) for r in distances]
     series = marginal_series(counts, dof=2, symmetry="flip")
-    correlations, replicates = correlations_from_pairs(series, counts[0])
-    del series["replicates"]
-    start = [0.0, np.log(correlations[0])]
-    fit = jackknifed_fit(lambda s: np.exp(s[0] + s[1] * distances), start, correlations, replicates)
-    rate, error = -fit.parameters[1], fit.errors[1]
-    known = rate > 0 and error < LARGEST_RELATIVE_ERROR * rate
-    ending = Ending("saturating", 1 / rate, error / rate**2) if known else UNDETERMINED
-    nearest = math.tanh(parameters.coupling)
+    correlations, replicates = correlations_of_pairs(counts)
+    ending = _pair_ending(distances, correlations, replicates)
+    nearest = _ring_correlations(parameters, [1])[0]
     independent = np.array([pair.relative_entropy(c, 0.0) for c in (correlations[0], *replicates[:, 0])])
     return _record(
         parameters,
@@ -188,7 +216,7 @@ def _pair_curve(parameters, spins):
         levels=distances,
         level_name="decimation factor",
         length=distances,
-        **pair_series([chain.correlation(parameters.coupling, int(r)) for r in distances]),
+        **pair_series(_ring_correlations(parameters, distances)),
         reference="exact",
         asymptote=independent[0],
         asymptote_error=jackknife_errors(independent[1:, None])[0],

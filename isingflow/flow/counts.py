@@ -7,6 +7,7 @@ import numpy as np
 from isingflow.divergence.discrete import Counts
 from isingflow.divergence.estimate import kl_divergence
 from isingflow.ising import pair
+from isingflow.resampling import block_sums
 
 BLOCKS = 20
 
@@ -28,7 +29,7 @@ def marginal_series(levels, *, dof, symmetry, share=1.0) -> dict:
     Returns
     -------
     dict
-        The series, ``flags``, and float64 (blocks, levels) ``replicates`` of the forward values.
+        The series, and ``flags``.
     """
     counts = [Counts(level, dof).fold(symmetry) for level in levels]
 
@@ -49,8 +50,7 @@ def marginal_series(levels, *, dof, symmetry, share=1.0) -> dict:
     found["reverse"], found["reverse_error"] = series(reverse, before=[0.0])
     found["step"], found["step_error"] = series(step, after=[np.nan])
     found["flags"] = tuple(flag for one in (*forward, *reverse, *step) for flag in one.flags)
-    replicates = [np.zeros(BLOCKS), *(share * one.diagnostics["replicates"] for one in forward)]
-    return found | {"replicates": np.stack(replicates, axis=1)}
+    return found
 
 
 def pair_series(correlations) -> dict:
@@ -68,15 +68,13 @@ def pair_series(correlations) -> dict:
     }
 
 
-def correlations_from_pairs(series, counts) -> tuple[np.ndarray, np.ndarray]:
-    """Read ``<s s'>`` at every level off a curve of pairs, by inverting ``D(c_0 || c_n)``, and its replicates.
+def correlations_of_pairs(levels) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``<s s'>`` at every level, and its delete-one-block replicates.
 
     Parameters
     ----------
-    series : dict
-        From `marginal_series` on pairs.
-    counts : numpy.ndarray
-        int64 (configurations, 4): pairs of level 0, for ``c_0``.
+    levels : sequence of numpy.ndarray
+        int64 (configurations, 4): pairs, one array a level.
 
     Returns
     -------
@@ -85,13 +83,10 @@ def correlations_from_pairs(series, counts) -> tuple[np.ndarray, np.ndarray]:
     replicates : numpy.ndarray
         float64 (blocks, levels).
     """
-    blocks = np.add.reduceat(counts, np.arange(BLOCKS) * len(counts) // BLOCKS, axis=0)
-    totals = np.vstack([counts.sum(axis=0), counts.sum(axis=0) - blocks])
-    nearest = totals @ [1, -1, -1, 1] / totals.sum(axis=1)
-
-    def inverse(values, first):
-        return [first, *(pair.correlation_from_relative_entropy(max(v, 0.0), first) for v in values[1:])]
-
-    rows = [series["value"], *series["replicates"]]
-    found = np.array([inverse(row, first) for row, first in zip(rows, nearest, strict=True)])
+    rows = []
+    for counts in levels:
+        blocks = block_sums(counts, BLOCKS)
+        totals = np.vstack([blocks.sum(axis=0), blocks.sum(axis=0) - blocks])
+        rows.append(totals @ [1, -1, -1, 1] / totals.sum(axis=1))
+    found = np.array(rows).T
     return found[0], found[1:]

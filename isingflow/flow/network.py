@@ -95,7 +95,10 @@ def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
     moments = totals / (weights * propagation.count)[:, None, None, None]
     name = {1: "one input", 2: "two inputs"}.get(inputs, f"{inputs} inputs")
     ensemble = "weights" if propagation.ensemble == "weights" else ""
-    ending = {1: _one_input, 2: _two_inputs}.get(inputs, lambda _: UNDETERMINED._asdict())(moments)
+    told = {1: _one_input, 2: _two_inputs}.get(inputs)
+    # without a bias a weak network forgets its input: the variance has no limit but zero, the curve none
+    silent = network.bias_variance == 0 and network.weight_variance <= 1
+    ending = UNDETERMINED._asdict() if silent or told is None else told(moments)
     return LevelCurve(
         system="network",
         quantity=", ".join(filter(None, (name, ensemble, label))),

@@ -66,7 +66,7 @@ class Ending(NamedTuple):
 
 
 UNDETERMINED = Ending("undetermined")
-LARGEST_RELATIVE_ERROR = 0.5
+LARGEST_RELATIVE_ERROR = 0.25
 """A scale known worse than this is no scale."""
 
 
@@ -90,7 +90,7 @@ def geometric(lengths, values, replicates) -> Geometric:
     """Fit ``values = start + slope (exp(rate x) - 1)/rate``, ``x`` from the first length, and tell the regime.
 
     "growing" and "saturating" with ``scale = 1/|rate|``; "critical", linear in ``x``, where that is longer than the
-    range of lengths; "undetermined" where the error of the rate exceeds half of it.
+    range of lengths; "undetermined" where the error of the rate exceeds a quarter of it.
 
     Parameters
     ----------

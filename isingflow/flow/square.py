@@ -11,7 +11,7 @@ import numpy as np
 
 from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.errors import ParameterError
-from isingflow.flow.counts import correlations_from_pairs, marginal_series, pair_series
+from isingflow.flow.counts import correlations_of_pairs, marginal_series, pair_series
 from isingflow.flow.scale import (
     LARGEST_RELATIVE_ERROR,
     UNDETERMINED,
@@ -34,6 +34,9 @@ LONGEST_DISTANCE = 16
 
 SHORTEST_FITTED = 2
 """From this distance on the leading term of the decay holds."""
+
+LONG = 20
+"""Correlation lengths from which on a torus is not told from the plane."""
 
 SIGNIFICANT = 4.0
 """Standard errors from which on the correlation far away is not zero: the lattice is not disordered."""
@@ -85,6 +88,7 @@ def square_flow(
     [0.0, 0.03182, 0.08631, 0.11151, 0.11392]
     """
     quantity = choice("quantity", quantity, ("coupling", *MARGINALS))
+    choice("scheme", scheme, NEAREST_ONLY)
     if quantity == "coupling":
         if settings:
             raise ParameterError(f"a coupling curve takes no {', '.join(sorted(settings))}: nothing is sampled")
@@ -99,7 +103,6 @@ def coupling_curve(coupling, *, scheme, steps) -> LevelCurve:
     It ends before couplings beyond 100.
     """
     coupling = finite("coupling", coupling, above=0.0, high=LARGEST_COUPLING)
-    choice("scheme", scheme, NEAREST_ONLY)
     stride = couplings.RECURSIONS[scheme].levels
     flow = couplings.flow(coupling, scheme=scheme, steps=whole("steps", steps) // stride)[:, 0]
     flow = [float(k) for k in flow[np.isfinite(flow)]]
@@ -108,6 +111,11 @@ def coupling_curve(coupling, *, scheme, steps) -> LevelCurve:
         return [square.relative_entropy_per_site(p, q) for p, q in pairs]
 
     to_zero = flow[-1] < flow[0]
+    series = {
+        "value": between((flow[0], k) for k in flow),
+        "reverse": between((k, flow[0]) for k in flow),
+        "step": [*between(itertools.pairwise(flow)), math.nan],
+    }
     asymptote = square.relative_entropy_per_site(coupling, 0.0) if to_zero else math.nan
     return LevelCurve(
         system="square",
@@ -117,10 +125,12 @@ def coupling_curve(coupling, *, scheme, steps) -> LevelCurve:
         parameters={"coupling": coupling},
         levels=stride * np.arange(len(flow)),
         length=math.sqrt(2) ** (stride * np.arange(len(flow))),
-        value=between((flow[0], k) for k in flow),
-        reverse=between((k, flow[0]) for k in flow),
-        step=[*between(itertools.pairwise(flow)), math.nan],
-        regime="saturating" if to_zero else "growing",
+        **series,
+        exact=series["value"],
+        exact_reverse=series["reverse"],
+        exact_step=series["step"],
+        reference="exact",
+        regime="undetermined" if len(flow) == 1 else "saturating" if to_zero else "growing",
         asymptote=asymptote,
         asymptote_error=0.0 if to_zero else math.nan,
         asymptote_exact=asymptote,
@@ -128,18 +138,18 @@ def coupling_curve(coupling, *, scheme, steps) -> LevelCurve:
 
 
 def exact_pair_correlations(coupling, levels, side) -> list[float]:
-    """Return ``<s s'>`` of neighbours on the lattices of these levels, exact.
+    """Return ``<s s'>`` of neighbours on the lattices of these levels of a torus, exact.
 
-    At ``K_c``, where a torus is not the plane, odd levels (diagonals) have no formula: NaN there. Elsewhere it is the
-    plane's, which a side of many correlation lengths does not tell from the torus.
+    Even levels (rows) have the torus formula. Odd ones (diagonals) have the plane's, which holds for a side of many
+    correlation lengths: NaN for shorter ones, so at and near ``K_c``.
     """
-    on_torus = coupling == square.CRITICAL_COUPLING
+    short = side < LONG * square.correlation_length(coupling)
 
     def one(level):
         distance = 2 ** (level // 2)
         if level % 2:
-            return math.nan if on_torus else square.correlation(coupling, distance, direction="diagonal")
-        return square.correlation(coupling, distance, direction="row", side=side if on_torus else None)
+            return math.nan if short else square.correlation(coupling, distance, direction="diagonal")
+        return square.correlation(coupling, distance, direction="row", side=side)
 
     return [one(int(level)) for level in levels]
 
@@ -160,7 +170,6 @@ def sampled_curves(parameters: SquareParameters, rng) -> tuple[LevelCurve, ...]:
     for quantity, shape, per in (("pair marginal", (1, 2), "bond"), ("2x2 marginal", (2, 2), "window")):
         counts = [window_counts(sample.spins, shape, level=int(level)) for level in fits]
         series = marginal_series(counts, dof=shape[0] * shape[1], symmetry="flip")
-        del series["replicates"]
         exact = {}
         if quantity == "pair marginal":
             exact = pair_series(exact_pair_correlations(parameters.coupling, fits, parameters.side))
@@ -198,21 +207,17 @@ def _row_pair_curve(parameters, spins):
     counts = [pair_counts(spins, ((0, r), (r, 0))) for r in distances.tolist()]
     far = max(parameters.side // 4, 1)
     tail = pair_counts(spins, ((0, far), (far, 0)))
-    series = marginal_series([*counts, tail], dof=2, symmetry="flip")
-    correlations, replicates = correlations_from_pairs(series, counts[0])
-    for name, values in series.items():
-        series[name] = values[..., :-1] if name != "flags" else values
-    series["step"][-1], series["step_error"][-1] = np.nan, 0.0
-    del series["replicates"]
+    series = marginal_series(counts, dof=2, symmetry="flip")
+    correlations, replicates = correlations_of_pairs([*counts, tail])
     ending, limit, limits = row_ending(distances, correlations, replicates)
     asymptote = {}
-    if ending.regime != "undetermined":
+    if ending.regime == "saturating":
         nearest, limits = np.append(correlations[0], replicates[:, 0]), np.append(limit, limits)
         ends = np.array([pair.relative_entropy(*both) for both in zip(nearest, limits, strict=True)])
         asymptote = {"asymptote": ends[0], "asymptote_error": jackknife_errors(ends[1:, None])[0]}
-    on_torus = parameters.coupling == square.CRITICAL_COUPLING
-    side = parameters.side if on_torus else None
-    exact = [square.correlation(parameters.coupling, r, direction="row", side=side) for r in distances.tolist()]
+    exact = [
+        square.correlation(parameters.coupling, r, direction="row", side=parameters.side) for r in distances.tolist()
+    ]
     square_magnetization = square.magnetization(parameters.coupling) ** 2
     curve = _record(
         parameters,
@@ -249,7 +254,7 @@ def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.n
         "saturating" with a scale not longer than the distances; else "critical" where the correlation reaches far, with
         the exponent of ``c_r``; else "undetermined".
     limit, limits : float, numpy.ndarray
-        The correlation at infinite distance, ``m^2`` in the ordered phase, and its replicates.
+        Where it is saturating, the correlation at infinite distance, ``m^2`` in the ordered phase, and its replicates.
     """
     fitted = distances >= SHORTEST_FITTED
     r, values, rows = distances[fitted], correlations[:-1][fitted], replicates[:, :-1][:, fitted]
@@ -261,6 +266,8 @@ def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.n
         resolved = scale <= r[-1] and error < LARGEST_RELATIVE_ERROR
         return fit, Ending("saturating", scale, scale * error) if resolved else UNDETERMINED
 
+    if correlations[0] <= 0 or not (jackknife_errors(replicates) > 0).all():
+        return UNDETERMINED, 0.0, np.zeros(len(replicates))
     if correlations[-1] < SIGNIFICANT * jackknife_errors(replicates)[-1]:
         _, ending = fitted_by(lambda s: s[0] * decay.disordered(r, math.exp(s[1])), correlations[0])
         return ending, 0.0, np.zeros(len(replicates))
