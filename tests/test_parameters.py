@@ -74,7 +74,7 @@ def test_records_are_values():
             {"coupling": 1, "sites": 96, "steps": 6},
             "6 decimations by 2 need a number of sites divisible by 64, got sites=96",
         ),
-        (ChainParameters, {"coupling": 1, "sites": 2, "steps": 1}, "a window of 4 spins, decimated once by 2, needs 8 sites, got sites=2"),
+        (ChainParameters, {"coupling": 1, "sites": 2, "steps": 1}, "decimated once by 2, needs 8 sites, got sites=2"),
         (SquareParameters, {"coupling": 0}, "coupling must be greater than 0"),
         (SquareParameters, {"coupling": 1, "side": 3}, "side must be at least 4, got 3"),
         (SquareParameters, {"coupling": 1, "samples": 0}, "samples must be at least 20, got 0"),

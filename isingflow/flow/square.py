@@ -41,6 +41,9 @@ LONG = 20
 SIGNIFICANT = 4.0
 """Standard errors from which on the correlation far away is not zero: the lattice is not disordered."""
 
+ROUNDING = 1e-9
+"""Relative errors of a scale below this are rounding: single turned spins look the same at every distance."""
+
 LOG_SCALES = (-3.0, 6.0)
 """Range in which the logarithm of a scale is looked for."""
 
@@ -263,7 +266,7 @@ def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.n
     def fitted_by(model, amplitude):
         fit = jackknifed_fit(model, [amplitude, 0.5], values, rows, bounds=bounds)
         scale, error = math.exp(fit.parameters[1]), fit.errors[1]
-        resolved = scale <= r[-1] and error < LARGEST_RELATIVE_ERROR
+        resolved = scale <= r[-1] and ROUNDING < error < LARGEST_RELATIVE_ERROR
         return fit, Ending("saturating", scale, scale * error) if resolved else UNDETERMINED
 
     if correlations[0] <= 0 or not (jackknife_errors(replicates) > 0).all():
