@@ -38,7 +38,10 @@ class Counts:
     dof: int = 1
 
     def __post_init__(self):
-        records = np.asarray(self.records)
+        try:
+            records = np.asarray(self.records)
+        except ValueError as error:
+            raise ParameterError(f"counts must be integers (records, symbols): {error}") from error
         if records.ndim != 2 or not np.issubdtype(records.dtype, np.integer) or records.size == 0:
             raise ParameterError(f"counts must be integers (records, symbols), got {records.dtype} {records.shape}")
         if records.min() < 0 or records.sum() == 0:

@@ -293,7 +293,10 @@ def _statistics(p, q, blocks, chains_axis, method):
 
 def _chains(name, samples, chains_axis):
     """A list of chains, each (n, components), of one array; checked, never changed."""
-    array = np.asarray(samples)
+    try:
+        array = np.asarray(samples)
+    except ValueError as error:
+        raise ParameterError(f"{name} must be an array of samples: {error}") from error
     if chains_axis is not None:
         array = np.moveaxis(array, whole("chains_axis", chains_axis, low=-array.ndim, high=array.ndim - 1), 0)
     else:

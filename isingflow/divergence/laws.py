@@ -9,7 +9,10 @@ from isingflow.errors import ParameterError
 
 
 def _real_array(name, value, dimensions):
-    array = np.array(value, dtype=np.float64)
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{name} must hold real numbers in an array: {error}") from error
     if array.ndim != dimensions or array.size == 0:
         raise ParameterError(f"{name} must have {dimensions} dimension(s) and not be empty, got shape {array.shape}")
     if not np.isfinite(array).all():
