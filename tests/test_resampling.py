@@ -71,7 +71,7 @@ def test_the_quadratic_part_by_itself(paired):
 
 @pytest.mark.parametrize(("mean", "lowest", "highest"), [(1.0, 0.9, 1.25), (0.0, 0.4, 1.0)])
 def test_errors_are_honest_where_the_linear_part_vanishes_too(mean, lowest, highest):
-    """At zero, where the plain jackknife has pulls beyond 50, they stay on the safe side."""
+    """At zero, where the plain jackknife has pulls up to 8 (spread 2.0), they stay on the safe side."""
     rng = np.random.default_rng(5)
     pulls = []
     for _ in range(400):
