@@ -198,7 +198,7 @@ def _two_inputs(moments):
     """A power of the gap ``1 - c`` tells how the curve ends.
 
     Its inverse grows geometrically in the ordered phase and linearly at the edge of chaos, from small gaps on; where
-    the gap settles instead, its inverse root is closer to geometric over the starts met. That choice is empirical: fitted
+    the gap settles instead, its inverse root is closer to geometric. That choice is empirical: fitted
     to exact mean-field gaps from the fourth layer on, the scale is within 4 % of ``xi_c`` for weight variances 2.0 to
     2.5 and inputs of correlation 0.2 or 0.9, but 12 % low at (3.5, 0.9) and 23 % low at (1.85, 0.2), near the edge.
     """
