@@ -54,27 +54,26 @@ def naive_swendsen_wang(rng, spins, coupling):
     joined = {(y, x): [] for y in range(side) for x in range(side)}
     bond = -math.expm1(-2 * coupling)
     for y, x in joined:
-        equal = [
-            other for other in ((y, (x + 1) % side), ((y + 1) % side, x)) if spins[y][x] == spins[other[0]][other[1]]
-        ]
-        uniform = rng.random() if equal else None
-        for other in equal:  # one number serves both, rescaled after the first
-            if uniform < bond:
-                joined[y, x].append(other)
-                joined[other].append((y, x))
-                uniform /= bond
-            else:
-                uniform = (uniform - bond) / (1 - bond)
+        uniform = rng.random()
+        for other in ((y, (x + 1) % side), ((y + 1) % side, x)):  # one number serves both, rescaled after the first
+            if spins[y][x] == spins[other[0]][other[1]]:
+                if uniform < bond:
+                    joined[y, x].append(other)
+                    joined[other].append((y, x))
+                    uniform /= bond
+                else:
+                    uniform = (uniform - bond) / (1 - bond)
+    signs = ""
+    while len(signs) < side**2:  # 53 bits of a uniform number, the last one first
+        signs += f"{int(rng.random() * 2**53):053b}"[::-1]
     done = set()
-    for site in joined:
-        if site in done:
-            continue
-        sign, front = (1 if rng.random() < 0.5 else -1), [site]
+    for site, sign in zip(joined, signs, strict=False):
+        front = [] if site in done else [site]
         while front:
             y, x = front.pop()
             if (y, x) not in done:
                 done.add((y, x))
-                spins[y][x] = sign
+                spins[y][x] = 2 * int(sign) - 1
                 front += joined[y, x]
 
 

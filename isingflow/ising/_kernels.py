@@ -126,49 +126,69 @@ def find_root(parent, site):
 
 
 @njit(cache=True, nogil=True)
-def swendsen_wang(rng, spins, bond, sweeps, every, energies, magnetizations, parent):
-    """Update one int8 lattice (side, side) by clusters; int32 `parent` (side**2,) is scratch.
+def unite(parent, first, second):
+    """Join two clusters under the smaller root."""
+    first, second = find_root(parent, first), find_root(parent, second)
+    parent[max(first, second)] = min(first, second)
+
+
+@njit(cache=True, nogil=True)
+def draw_bonds(rng, row, below, bond, right, down):
+    """Draw the bonds from a row of spins to the right and down; one uniform number serves both of a site.
+
+    Given on which side of `bond` a uniform number lies, its place there is uniform again. Nothing branches.
+    """
+    both, second_alone = bond * bond, bond + (1 - bond) * bond
+    last = len(row) - 1
+    for x in range(len(row)):
+        spin, uniform = row[x], rng.random()
+        to_right, to_below = spin == row[x + 1 if x < last else 0], spin == below[x]
+        first = uniform < bond
+        second = (uniform < both) | ((uniform >= bond) & (uniform < second_alone)) if to_right else first
+        right[x], down[x] = to_right & first, to_below & second
+
+
+@njit(cache=True, nogil=True)
+def swendsen_wang(rng, spins, bond, sweeps, every, energies, magnetizations, parent, bonds):
+    """Update one int8 lattice (side, side) by clusters; int32 `parent` (side**2,), bool `bonds` (2, side, side): scratch.
 
     `bond` is the probability ``1 - exp(-2 K)`` that two equal neighbours belong to one cluster.
     """
     side = spins.shape[0]
+    right, down = bonds[0], bonds[1]
     for sweep in range(sweeps):
-        for site in range(side * side):
-            parent[site] = site
         for y in range(side):
-            below = (y + 1) % side
-            for x in range(side):
-                right = (x + 1) % side
-                site = y * side + x
-                to_right, to_below = spins[y, x] == spins[y, right], spins[y, x] == spins[below, x]
-                if not (to_right or to_below):
-                    continue
-                uniform = rng.random()
-                if to_right:
-                    # given on which side of `bond` it lies, the place of a uniform number is uniform again
-                    if uniform < bond:
-                        unite(parent, site, y * side + right)
-                        uniform /= bond
-                    else:
-                        uniform = (uniform - bond) / (1 - bond)
-                if to_below and uniform < bond:
-                    unite(parent, site, below * side + x)
-        # the smallest site of a cluster is its root and comes first: its new spin is there when the others ask
+            start = y * side
+            draw_bonds(rng, spins[y], spins[(y + 1) % side], bond, right[y], down[y])
+            # runs of a row need no search, and of the bonds between two runs the first is enough
+            run = parent[start] = start
+            for x in range(1, side):
+                run = run if right[y, x - 1] else start + x
+                parent[start + x] = run
+            if y > 0:
+                above, joined = start - side, False
+                for x in range(side):
+                    if down[y - 1, x] and not joined:
+                        unite(parent, start + x, above + x)
+                    joined = (joined | down[y - 1, x]) & right[y - 1, x] & right[y, x]
         for y in range(side):
-            for x in range(side):
-                site = y * side + x
-                root = find_root(parent, site)
-                if root == site:
-                    spins[y, x] = 2 * np.int8(rng.random() < 0.5) - 1
-                else:
-                    spins[y, x] = spins[root // side, root % side]
+            if right[y, side - 1]:
+                unite(parent, y * side, y * side + side - 1)
+        for x in range(side):
+            if down[side - 1, x]:
+                unite(parent, x, (side - 1) * side + x)
+        give_signs(rng, spins.reshape(-1), parent)
         if (sweep + 1) % every == 0:
             record = (sweep + 1) // every - 1
             energies[record], magnetizations[record] = measure(spins)
 
 
 @njit(cache=True, nogil=True)
-def unite(parent, first, second):
-    """Join two clusters under the smaller root."""
-    first, second = find_root(parent, first), find_root(parent, second)
-    parent[max(first, second)] = min(first, second)
+def give_signs(rng, spins, parent):
+    """Give every cluster a new sign, that of its smallest site: its root, and the first in order; flat int8 `spins`."""
+    for start in range(0, len(spins), 53):
+        word = np.int64(rng.random() * 9007199254740992.0)  # the 53 bits of a uniform number
+        for site in range(start, min(start + 53, len(spins))):
+            root = parent[parent[site]]
+            parent[site] = root
+            spins[site] = np.int8(2 * ((word >> (site - start)) & 1) - 1) if root == site else spins[root]

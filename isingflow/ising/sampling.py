@@ -164,11 +164,11 @@ def _algorithm(algorithm, *, coupling, diagonal, plaquette, field):
 def _swendsen_wang(side, *, coupling, **_):
     from isingflow.ising import _kernels
 
-    parent = np.empty(side**2, np.int32)
+    parent, bonds = np.empty(side**2, np.int32), np.empty((2, side, side), np.bool_)
     bond = -math.expm1(-2 * coupling)
 
     def update(rng, spins, sweeps, every, energies, magnetizations):
-        _kernels.swendsen_wang(rng, spins, bond, sweeps, every, energies, magnetizations, parent)
+        _kernels.swendsen_wang(rng, spins, bond, sweeps, every, energies, magnetizations, parent, bonds)
 
     return update
 
