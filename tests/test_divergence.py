@@ -169,6 +169,34 @@ def test_unbiased_gaussian_in_the_mean():
     assert error < 0.05 * exact
     wrong_ddof = found + 0.5 * np.log(12 / 11) * 3
     assert abs(wrong_ddof.mean() - exact) > 5 * error
+    for half_known in (gaussian.unbiased(p, packed(q, 15)), gaussian.unbiased(packed(p, 12), q)):
+        assert abs(half_known.mean() - exact) < 5 * half_known.std() / np.sqrt(repetitions)
+    assert gaussian.unbiased(p, q) == pytest.approx(exact, rel=1e-13)
+
+
+def moments_of(block):
+    one = Moments.of(block)
+    return one.counts, one.sums, one.products
+
+
+def test_a_gaussian_against_samples():
+    """200 repetitions of each direction: the mean, and the spread of the pulls; 5 sigma, four times."""
+    rng = np.random.default_rng(12)
+    p, q = Gaussian([0.5, 0.0], ar(0.6, 2)), Gaussian([0.6, 0.1], 1.2 * ar(0.3, 2))
+    pulls = []
+    for _ in range(200):
+        x, y = (rng.multivariate_normal(law.mean, law.cov, 400) for law in (p, q))
+        known_p, known_q = kl_divergence(p, y), kl_divergence(x, q)
+        assert (known_p.n_p, known_p.n_q, known_q.n_p, known_q.n_q) == (0, 400, 400, 0)
+        pulls.append([(one.value - p.relative_entropy_to(q)) / one.stderr for one in (known_p, known_q)])
+    mean, spread = np.mean(pulls, axis=0), np.std(pulls, axis=0)
+    assert (np.abs(mean) < 5 * spread / np.sqrt(200)).all()
+    assert (np.abs(spread / np.sqrt(19 / 17) - 1) < 5 * 0.06).all()  # Student's t, 19 degrees
+
+    moments = Moments(*(np.concatenate(part) for part in zip(*map(moments_of, np.array_split(y, 20)), strict=True)))
+    assert kl_divergence(p, moments).value == pytest.approx(kl_divergence(p, y).value, rel=1e-10)
+    with pytest.raises(ParameterError, match="law's 2 components, got 1"):
+        kl_divergence(p, y[:, :1])
 
 
 @pytest.mark.parametrize(("d", "n", "m"), [(1, 400, 500), (5, 1000, 800)])
@@ -281,7 +309,7 @@ SPINS = np.ones((100, 3), np.int8)
         (Counts([[1, 2]] * 20), Counts([[1, 2, 3]] * 20), {}, "same symbols"),
         (Counts([[1, 2]] * 20), FLOATS, {}, "both be Counts"),
         (Counts([[1, 2]] * 20), Counts([[1, 2]] * 20), {"chains_axis": 0}, "in order already"),
-        (Gaussian([0], [[1]]), FLOATS, {}, "only be compared with a law"),
+        (Categorical([1.0]), FLOATS, {}, "and a Gaussian with floats or Moments too, got Categorical and ndarray"),
         (Gaussian([0], [[1]]), Gaussian([0, 0], np.eye(2)), {}, "in 1 dimensions"),
         (Gaussian([0], [[1]]), Categorical([1.0]), {}, "in 1 dimensions"),
         (ChainRing(0.3, sites=4), ChainRing(0.3, sites=5), {}, "ring of 4 sites"),

@@ -215,7 +215,7 @@ def test_inputs_of_different_norm_have_no_mean_field_reference():
             lambda: network_flow(
                 [PAIR[0]] * 2, NetworkParameters(weight_variance=1, depth=2, **NETWORK), networks=20, rng=1
             ),
-            "singular",
+            "inputs must be linearly independent",
         ),
     ],
 )

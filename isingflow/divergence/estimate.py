@@ -9,6 +9,7 @@ import numpy as np
 from isingflow.divergence import discrete, gaussian
 from isingflow.divergence.discrete import Counts
 from isingflow.divergence.gaussian import Moments
+from isingflow.divergence.laws import Gaussian
 from isingflow.errors import InfiniteDivergenceWarning, ParameterError
 from isingflow.parameters import choice, finite, whole
 from isingflow.resampling import block_sums, jackknife
@@ -119,8 +120,9 @@ def kl_divergence(
     Parameters
     ----------
     p, q : laws, arrays, `Counts` or `Moments`, both of one kind
-        Objects with ``relative_entropy_to``: exact. Integer or boolean arrays (n,) of symbols or (n, w) of windows of
-        two-valued spins, or `Counts`: discrete. Float arrays (n,) or (n, d), or `Moments`: normal. n may differ.
+        Objects with ``relative_entropy_to``: exact; a `Gaussian` may also meet floats or `Moments`. Integer or boolean
+        arrays (n,) of symbols or (n, w) of windows of two-valued spins, or `Counts`: discrete. Float arrays (n,) or
+        (n, d), or `Moments`: normal. n may differ.
     method : {"auto", "exact", "zhang-grabchak", "plugin", "gaussian"}
         "auto" takes "exact" for laws, "zhang-grabchak" for integers, the unbiased "gaussian" for floats.
     error : {"auto", "jackknife"}
@@ -163,8 +165,11 @@ def kl_divergence(
     choice("error", error, ("auto", "jackknife"))
     choice("symmetry", symmetry, discrete.SYMMETRIES)
     blocks = whole("blocks", blocks, low=4)
-    if hasattr(p, "relative_entropy_to") or hasattr(q, "relative_entropy_to"):
+    known = [hasattr(one, "relative_entropy_to") for one in (p, q)]
+    if all(known):
         return _between_laws(p, q, method)
+    if any(known):
+        return _law_and_samples(p, q, method, blocks, chains_axis)
     p, q = _statistics(p, q, blocks, chains_axis, method)
     if isinstance(p, Counts):
         _check_method(method, ("auto", "zhang-grabchak", "plugin"), "counts of symbols")
@@ -181,8 +186,6 @@ def _check_method(method, legal, what):
 
 
 def _between_laws(p, q, method):
-    if not (hasattr(p, "relative_entropy_to") and hasattr(q, "relative_entropy_to")):
-        raise ParameterError(f"a law can only be compared with a law, got {type(p).__name__} and {type(q).__name__}")
     _check_method(method, ("auto", "exact"), "known laws")
     value = float(p.relative_entropy_to(q))
     if value == math.inf:
@@ -217,28 +220,57 @@ def _discrete(p, q, method, blocks, paired):
     return _with_jackknife(estimator, p.records, q.records, blocks, paired, name, n_p, n_q, p.dof, diagnostics, flags)
 
 
+def _law_and_samples(p, q, method, blocks, chains_axis):
+    law, samples = (p, q) if hasattr(p, "relative_entropy_to") else (q, p)
+    if not isinstance(law, Gaussian) or isinstance(samples, Counts):
+        raise ParameterError(
+            "a law can be compared with another law, and a Gaussian with floats or Moments too, got "
+            f"{type(p).__name__} and {type(q).__name__}"
+        )
+    _check_method(method, ("auto", "gaussian"), "a Gaussian and samples")
+    if not isinstance(samples, Moments):
+        chains = _chains("the sample", samples, chains_axis)
+        if chains[0].shape[1] != law.dof:
+            raise ParameterError(f"the sample must have the law's {law.dof} components, got {chains[0].shape[1]}")
+        samples = _moments_about(law.mean, chains, blocks)
+        law = Gaussian(np.zeros(law.dof), law.cov)
+    return _gaussian(*((law, samples) if hasattr(p, "relative_entropy_to") else (samples, law)), blocks, paired=False)
+
+
 def _gaussian(p, q, blocks, paired):
     if p.dof != q.dof:
         raise ParameterError(f"p and q must have equal dimensions, got {p.dof} and {q.dof}: compare equal windows")
-    n_p, n_q, d = int(p.counts.sum()), int(q.counts.sum()), p.dof
-    fewest_p, fewest_q = (n - 2 * -(-n // blocks) for n in (n_p, n_q))
-    if fewest_p < d + 1 or fewest_q < d + 5:
+    d = p.dof
+    sampled = {name: one for name, one in (("p", p), ("q", q)) if isinstance(one, Moments)}
+    numbers = {name: int(one.counts.sum()) for name, one in sampled.items()}
+    needed = {"p": d + 1, "q": d + 5}
+    if any(n - 2 * -(-n // blocks) < needed[name] for name, n in numbers.items()):
         raise ParameterError(
             f"a covariance in {d} dimensions needs more samples: with two of {blocks} blocks deleted at least {d + 1} "
-            f"of p and {d + 5} of q, got {n_p} and {n_q} in all; sample more or compare fewer components"
+            f"of p and {d + 5} of q, got {' and '.join(map(str, numbers.values()))} in all; sample more or compare "
+            "fewer components"
         )
-    flags = ("n-near-d",) if min(n_p, n_q) < 3 * d else ()
-    diagnostics = {"samples_per_dimension": min(n_p, n_q) / d}
-    for name, one in (("p", p), ("q", q)):
-        _, _, cov = gaussian._covariance(one.packed().sum(axis=0))
+    fewest = min(numbers.values())
+    flags = ("n-near-d",) if fewest < 3 * d else ()
+    diagnostics = {"samples_per_dimension": fewest / d}
+    for name, one in sampled.items():
+        _, _, cov = gaussian.covariance(one.packed().sum(axis=0))
         scale = np.sqrt(np.diag(cov))
         if not (scale > 0).all() or np.linalg.matrix_rank(cov / np.outer(scale, scale), hermitian=True) < d:
             raise ParameterError(
                 f"the covariance of {name} is singular: drop constant or linearly dependent components"
             )
-    return _with_jackknife(
-        gaussian.unbiased, p.packed(), q.packed(), blocks, paired, "gaussian", n_p, n_q, d, diagnostics, flags
+    about = "gaussian", numbers.get("p", 0), numbers.get("q", 0), d, diagnostics, flags
+    if len(sampled) == 2:
+        return _with_jackknife(gaussian.unbiased, p.packed(), q.packed(), blocks, paired, *about)
+    # a sample and a law: the one that is sampled stands for both, and is resampled alone
+    estimator = (
+        (lambda total, _: gaussian.unbiased(p, total))
+        if "q" in sampled
+        else (lambda total, _: gaussian.unbiased(total, q))
     )
+    (records,) = (one.packed() for one in sampled.values())
+    return _with_jackknife(estimator, records, records, blocks, True, *about)
 
 
 def _with_jackknife(estimator, records_p, records_q, blocks, paired, method, n_p, n_q, dof, diagnostics, flags):
@@ -347,10 +379,9 @@ def _moments(p, q, blocks, method):
     if method == "auto" and len(np.unique(everything)) <= 3:
         raise ParameterError("floats with three or fewer distinct values look discrete: pass integers")
     centre = everything.mean(axis=0)  # a common shift changes nothing but the rounding
-    result = []
-    for one in (p, q):
-        records = [Moments.of(block - centre) for block in _in_blocks(one, blocks)]
-        result.append(
-            Moments(*(np.concatenate([getattr(r, f) for r in records]) for f in ("counts", "sums", "products")))
-        )
-    return tuple(result)
+    return tuple(_moments_about(centre, one, blocks) for one in (p, q))
+
+
+def _moments_about(centre, chains, blocks):
+    records = [Moments.of(block - centre) for block in _in_blocks(chains, blocks)]
+    return Moments(*(np.concatenate([getattr(r, f) for r in records]) for f in ("counts", "sums", "products")))

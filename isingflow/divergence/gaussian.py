@@ -6,6 +6,7 @@ import math
 import numpy as np
 from scipy.special import digamma
 
+from isingflow.divergence.laws import Gaussian
 from isingflow.errors import ParameterError
 
 
@@ -74,8 +75,22 @@ class Moments:
         )
 
 
-def _covariance(packed):
-    """Number, mean and unbiased covariance from packed totals (..., 1 + d + d^2)."""
+def covariance(one) -> tuple:
+    """Return number, mean and unbiased covariance; a known law counts as infinitely many samples.
+
+    Parameters
+    ----------
+    one : numpy.ndarray or Gaussian
+        float64 (..., 1 + d + d^2), as `Moments.packed` gives them, summed; or the law.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        float64 (...), (..., d) and (..., d, d).
+    """
+    if isinstance(one, Gaussian):
+        return np.array(math.inf), one.mean, one.cov
+    packed = np.asarray(one)
     d = (math.isqrt(4 * packed.shape[-1] - 3) - 1) // 2
     n = packed[..., 0]
     mean = packed[..., 1 : 1 + d] / n[..., None]
@@ -84,19 +99,20 @@ def _covariance(packed):
     return n, mean, spread / (n - 1)[..., None, None]
 
 
-def unbiased(packed_p, packed_q) -> np.ndarray:
+def unbiased(p, q) -> np.ndarray:
     """Return the exactly unbiased estimate of ``D`` between two normal laws from independent samples, in nats.
 
     With unbiased covariances ``S``, ``c = (m - d - 2)/(m - 1)`` and ``e(n)`` the mean of ``ln |S| - ln |Sigma|``,
 
     ``2 D = c [tr(S_q^-1 S_p) (1 - 1/n) + delta^T S_q^-1 delta] - d - d/m + ln |S_q| - e(m) - ln |S_p| + e(n)``.
 
-    Unbiased for ``n >= d + 1`` and ``m >= d + 3``, of finite variance from ``m >= d + 5``; it may be negative.
+    Unbiased for ``n >= d + 1`` and ``m >= d + 3``, of finite variance from ``m >= d + 5``; it may be negative. One of
+    the two may be known: then its number of samples is infinite.
 
     Parameters
     ----------
-    packed_p, packed_q : numpy.ndarray
-        float64 (..., 1 + d + d^2), as `Moments.packed` gives them, summed.
+    p, q : numpy.ndarray or Gaussian
+        float64 (..., 1 + d + d^2), as `Moments.packed` gives them, summed; or a law.
 
     Returns
     -------
@@ -115,10 +131,10 @@ def unbiased(packed_p, packed_q) -> np.ndarray:
     >>> abs(unbiased(p, q) - (math.log(2) - 3 / 8)) < 0.01
     np.True_
     """
-    n, mean_p, cov_p = _covariance(np.asarray(packed_p))
-    m, mean_q, cov_q = _covariance(np.asarray(packed_q))
+    n, mean_p, cov_p = covariance(p)
+    m, mean_q, cov_q = covariance(q)
     d = mean_p.shape[-1]
-    shrink = (m - d - 2) / (m - 1)
+    shrink = 1 - (d + 1) / (m - 1)
     delta = mean_q - mean_p
     inverse = np.linalg.inv(cov_q)
     trace = np.einsum("...ij,...ji->...", inverse, cov_p)
@@ -129,6 +145,8 @@ def unbiased(packed_p, packed_q) -> np.ndarray:
 
 def _log_determinant(cov, n):
     """``ln |Sigma|``, unbiased, from an unbiased covariance of ``n`` samples."""
+    log_determinant = np.linalg.slogdet(cov)[1]
+    if np.isinf(n).all():
+        return log_determinant
     d = cov.shape[-1]
-    expectation = digamma((n[..., None] - 1 - np.arange(d)) / 2).sum(axis=-1) + d * np.log(2 / (n - 1))
-    return np.linalg.slogdet(cov)[1] - expectation
+    return log_determinant - digamma((n[..., None] - 1 - np.arange(d)) / 2).sum(axis=-1) - d * np.log(2 / (n - 1))

@@ -12,6 +12,8 @@ import numpy as np
 from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.divergence.estimate import kl_divergence
 from isingflow.divergence.gaussian import Moments
+from isingflow.divergence.laws import Gaussian
+from isingflow.errors import ParameterError
 from isingflow.flow.scale import UNDETERMINED, Ending, geometric, jackknifed_fit
 from isingflow.network import meanfield
 from isingflow.network.propagation import Propagation, propagate
@@ -87,8 +89,8 @@ def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
     network, kernel = propagation.network, propagation.kernel[:inputs, :inputs]
     sums, products = propagation.sums[..., :inputs], propagation.products[..., :inputs, :inputs]
     neurons = np.full(len(sums), propagation.count)
-    levels = [Moments(neurons, sums[:, level], products[:, level]) for level in range(network.depth + 1)]
-    series = _series(levels)
+    layers = [Moments(neurons, sums[:, level], products[:, level]) for level in range(1, network.depth + 1)]
+    series = _series([_level_zero(propagation.difference_kernel[:inputs, :inputs]), *layers])
     blocks = np.add.reduceat(products, np.arange(BLOCKS) * len(products) // BLOCKS, axis=0)
     totals = np.concatenate([products.sum(axis=0)[None], products.sum(axis=0) - blocks])  # all, then without each block
     weights = np.append(len(products), len(products) - np.diff(np.arange(BLOCKS + 1) * len(products) // BLOCKS))
@@ -122,6 +124,14 @@ def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
         **ending,
         **series,
     )
+
+
+def _level_zero(cov):
+    """Given the inputs, layer 0 is normal with a known covariance, at any width."""
+    scale = np.sqrt(np.diag(cov))
+    if not scale.all() or np.linalg.matrix_rank(cov / np.outer(scale, scale), hermitian=True) < len(cov):
+        raise ParameterError("the inputs must be linearly independent, got some that are equal or combine to others")
+    return Gaussian(np.zeros(len(cov)), cov)
 
 
 def _series(levels):

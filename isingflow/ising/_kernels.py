@@ -150,9 +150,10 @@ def draw_bonds(rng, row, below, bond, right, down):
 
 @njit(cache=True, nogil=True)
 def swendsen_wang(rng, spins, bond, sweeps, every, energies, magnetizations, parent, bonds):
-    """Update one int8 lattice (side, side) by clusters; int32 `parent` (side**2,), bool `bonds` (2, side, side): scratch.
+    """Update one int8 lattice (side, side) by clusters.
 
-    `bond` is the probability ``1 - exp(-2 K)`` that two equal neighbours belong to one cluster.
+    `bond` is the probability ``1 - exp(-2 K)`` that two equal neighbours belong to one cluster; int32 `parent`
+    (side**2,) and bool `bonds` (2, side, side) are scratch.
     """
     side = spins.shape[0]
     right, down = bonds[0], bonds[1]

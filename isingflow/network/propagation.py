@@ -142,6 +142,7 @@ def propagate(
     columns[:, 1:] = math.sqrt(network.weight_variance / features) * (inputs[1:] - inputs[0]).T
     columns = np.vstack([columns, np.zeros(count)])
     columns[-1, 0] = bias_scale
+    scaled_inputs = np.ascontiguousarray(columns[:-1].T)
     factor = np.empty((count, count))
     _kernels.triangular_factor(columns.copy(), features + 1, factor)
 
@@ -152,9 +153,8 @@ def propagate(
             phi = np.empty((network.width + 1, count))
             _kernels.conditional_network(stream, factor.copy(), scale, bias_scale, y, phi, *record)
         else:
-            phi = np.zeros((max(network.width, features), count))
-            phi[:features] = columns[:-1]
-            _kernels.weighted_network(stream, features, scale, bias_scale, y, phi, *record)
+            phi = np.empty((count, network.width))
+            _kernels.weighted_network(stream, scaled_inputs, scale, bias_scale, y, phi, *record)
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(run, range(networks), generator(rng).spawn(networks)):
