@@ -173,8 +173,9 @@ def knn_batches(samples_p, samples_q, blocks_p, blocks_q, *, neighbours=4, worke
     of them is that from one block over the number of blocks: the standard error is ``std(ddof=1) / sqrt(blocks)``, for
     paired samples too. The blocks' mean is no better estimate: its bias is that of a block.
 
-    20 blocks, n = 1000, m = 1500, the laws of `knn`, 300 seeds: error over standard deviation 0.98, 1.07 and 1.03 in d = 1, 2
-    and 3, and one error covers the estimate's own mean in 63, 69 and 66 % (Student: 67 %), the exact value in 64, 67 and 57 %: what is missing is the bias. In d = 5 it covers the exact value in 27 %.
+    20 blocks, n = 1000, m = 1500, the laws of `knn`, 300 seeds: error over standard deviation 0.98, 1.07 and 1.03 in
+    d = 1, 2 and 3, and one error covers the estimate's own mean in 63, 69 and 66 % (Student: 67 %), the exact value in
+    64, 67 and 57 %: what is missing is the bias. In d = 5 it covers the exact value in 27 %.
 
     Parameters
     ----------
