@@ -251,17 +251,43 @@ def whitened(samples_p, samples_q) -> tuple[np.ndarray, np.ndarray]:
     >>> np.allclose(np.cov(p.T), np.eye(2))
     True
     """
+    centre, matrix = whitening(samples_p, samples_q)
+    # column by column, since a matrix product may round equal rows differently
+    return tuple(
+        sum(np.multiply.outer(column, weights) for column, weights in zip((one - centre).T, matrix, strict=True))
+        for one in (samples_p, samples_q)
+    )
+
+
+def whitening(samples_p, samples_q) -> tuple[np.ndarray, np.ndarray]:
+    """Return the map that `whitened` applies, ``(samples - centre) @ matrix``.
+
+    Parameters
+    ----------
+    samples_p, samples_q : numpy.ndarray
+        float64 (n, d) and (m, d), n and m at least 2.
+
+    Returns
+    -------
+    centre, matrix : numpy.ndarray
+        float64 (d,) and (d, d).
+
+    Raises
+    ------
+    ParameterError
+        If the mean of the covariances is singular.
+
+    Examples
+    --------
+    >>> whitening(np.array([[0.0], [4.0]]), np.array([[0.0], [4.0]]))[0].tolist()
+    [2.0]
+    """
     covariance = np.atleast_2d(np.cov(samples_p.T) + np.cov(samples_q.T)) / 2
     scale = np.sqrt(np.diag(covariance))
     if not (scale > 0).all() or np.linalg.matrix_rank(covariance / np.outer(scale, scale), hermitian=True) < len(scale):
         raise ParameterError("the covariance of p and q is singular: drop constant or linearly dependent components")
     centre = (samples_p.mean(axis=0) + samples_q.mean(axis=0)) / 2
-    inverse = np.linalg.inv(np.linalg.cholesky(covariance / np.outer(scale, scale))) / scale
-    # column by column, since a matrix product may round equal rows differently
-    return tuple(
-        sum(np.multiply.outer(column, weights) for column, weights in zip((one - centre).T, inverse.T, strict=True))
-        for one in (samples_p, samples_q)
-    )
+    return centre, np.linalg.inv(np.linalg.cholesky(covariance / np.outer(scale, scale))).T / scale[:, None]
 
 
 def _labels(name, blocks, samples):
