@@ -167,6 +167,7 @@ BLOCKS = in_blocks(100, 5), in_blocks(90, 5)
         (P * [1, 0], Q * [1, 0], {}, "drop constant or linearly dependent"),
         (P[:4], Q, {}, "at least 5 samples of p and 4 of q in all that is compared, got 4 and 90"),
         (P, Q[:3], {}, "got 100 and 3: sample more"),
+        (P, Q[:1], {"neighbours": 1}, "at least 2 samples of p and 2 of q"),
         (P, Q, {"neighbours": 0}, "neighbours must be at least 1"),
     ],
 )

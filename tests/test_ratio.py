@@ -138,6 +138,14 @@ def test_failures_to_converge_are_flagged(monkeypatch):
     assert found.diagnostics["unconverged_fits"] == 5
 
 
+def test_a_component_of_two_values():
+    """Its square is constant; alone it is a coin, whose relative entropy is known."""
+    rng = np.random.default_rng(11)
+    p, q = (rng.permutation(np.repeat([-1.0, 1.0], sizes))[:, None] for sizes in ([600, 400], [500, 500]))
+    exact = 0.6 * np.log(1.2) + 0.4 * np.log(0.8)
+    assert density_ratio(p, q).value == pytest.approx(exact, abs=0.003)
+
+
 P = np.random.default_rng(9).normal(size=(100, 2))
 Q = np.random.default_rng(10).normal(size=(90, 2))
 

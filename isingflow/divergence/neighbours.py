@@ -72,7 +72,7 @@ def knn(samples_p, samples_q, *, neighbours=4, workers=1, whiten=True) -> float:
     samples_p, samples_q : numpy.ndarray
         float64 (n, d) and (m, d), finite, d as `check_dimension` admits.
     neighbours : int
-        ``k``, from 1 to ``n - 1`` and to ``m``. More lower the variance and raise the bias.
+        ``k``, from 1 to ``n - 1`` and to ``m``; m is at least 2. More lower the variance and raise the bias.
     workers : int
         Threads; the result does not depend on them.
     whiten : bool
@@ -309,10 +309,10 @@ def _paired_sizes(blocks_p, blocks_q):
 def _prepared(samples_p, samples_q, neighbours, whiten, fewest_p, fewest_q):
     """Both samples, whitened if wanted, after the checks that concern them together."""
     neighbours = whole("neighbours", neighbours)
-    if fewest_p < neighbours + 1 or fewest_q < neighbours:
+    if fewest_p < neighbours + 1 or fewest_q < max(neighbours, 2):
         raise ParameterError(
-            f"{neighbours} neighbours need at least {neighbours + 1} samples of p and {neighbours} of q in all that "
-            f"is compared, got {fewest_p} and {fewest_q}: sample more, or ask for fewer neighbours or blocks"
+            f"{neighbours} neighbours need at least {neighbours + 1} samples of p and {max(neighbours, 2)} of q in all "
+            f"that is compared, got {fewest_p} and {fewest_q}: sample more, or ask for fewer neighbours or blocks"
         )
     pooled = np.concatenate([samples_p, samples_q])
     pooled = pooled[np.lexsort(pooled.T)]
