@@ -59,8 +59,9 @@ def knn(samples_p, samples_q, *, neighbours=4, workers=1, whiten=True) -> float:
 
     ``D = (d/n) sum_i ln(nu_i / rho_i) + ln(m / (n - 1))``, where ``rho_i`` is the distance from sample ``i`` of p to
     its k-th neighbour among the others of p, and ``nu_i`` that to its k-th neighbour in q. The samples are taken for
-    independent: in a correlated series the successors of a sample are its neighbours, and the estimate is high, with
-    no sign of it in the error; thin such a series first.
+    independent: in a correlated series the successors of a sample are its neighbours, and the estimate is high. Of two
+    equal autoregressions of 2000 samples with correlation 0.6, 0.9 and 0.97 from one to the next it is +0.006, +0.017
+    and +0.078 in d = 1, +0.007, +0.065 and +0.26 in d = 2, instead of 0; thin such series first.
 
     Bias and standard deviation of ``N(0, AR(0.6))`` against ``N(0.1, 1.2 AR(0.3))``, k = 4, n = m, ``AR(r)`` the
     covariance ``r^|i-j|``: with d = 2 (exact 0.1156) +0.013 and 0.030 at n = 1000, +0.004 and 0.011 at 10,000; with
@@ -171,7 +172,8 @@ def knn_batches(samples_p, samples_q, blocks_p, blocks_q, *, neighbours=4, worke
 
     A nearest neighbour's noise has one form at every number of samples, so that the variance of the estimate from all
     of them is that from one block over the number of blocks: the standard error is ``std(ddof=1) / sqrt(blocks)``, for
-    paired samples too. The blocks' mean is no better estimate: its bias is that of a block.
+    paired samples too. The blocks' mean is no better estimate: its bias is that of a block. In series so correlated that
+    this bias differs from block to block the error is too large (of those of `knn` 2.7 and 3.1 times at 0.9).
 
     20 blocks, n = 1000, m = 1500, the laws of `knn`, 300 seeds: error over standard deviation 0.98, 1.07 and 1.03 in
     d = 1, 2 and 3, and one error covers the estimate's own mean in 63, 69 and 66 % (Student: 67 %), the exact value in
