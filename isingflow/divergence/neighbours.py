@@ -172,8 +172,8 @@ def knn_batches(samples_p, samples_q, blocks_p, blocks_q, *, neighbours=4, worke
 
     A nearest neighbour's noise has one form at every number of samples, so that the variance of the estimate from all
     of them is that from one block over the number of blocks: the standard error is ``std(ddof=1) / sqrt(blocks)``, for
-    paired samples too. The blocks' mean is no better estimate: its bias is that of a block. In series so correlated that
-    this bias differs from block to block the error is too large (of those of `knn` 2.7 and 3.1 times at 0.9).
+    paired samples too. The blocks' mean is no better estimate: its bias is that of a block. In correlated series
+    this bias differs from block to block, and the error is too large: of those of `knn` 2.7 and 3.5 times at 0.9.
 
     20 blocks, n = 1000, m = 1500, the laws of `knn`, 300 seeds: error over standard deviation 0.98, 1.07 and 1.03 in
     d = 1, 2 and 3, and one error covers the estimate's own mean in 63, 69 and 66 % (Student: 67 %), the exact value in
