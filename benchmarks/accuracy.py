@@ -134,6 +134,7 @@ class Case:
     name: str
     exact: float
     draw: Callable
+    quick: bool = False
 
     def samples(self, repetitions):
         """Return arrays of all repetitions; couplings are the same in each."""
@@ -146,13 +147,20 @@ class Case:
 
 CASES = (
     Case("normal, d = 1, n = m = 1000", 0.4431471805599453, functools.partial(scalar_normals, n=1000, m=1000)),
-    Case("normal, d = 1, n = 1000, m = 3000", 0.4431471805599453, functools.partial(scalar_normals, n=1000, m=3000)),
+    Case(
+        "normal, d = 1, n = 1000, m = 3000",
+        0.4431471805599453,
+        functools.partial(scalar_normals, n=1000, m=3000),
+        quick=True,
+    ),
     Case("normal, d = 5, n = 1000", 0.4265607676032722, functools.partial(normals, d=5, n=1000)),
     Case("normal, d = 50, n = 1000", 5.090435646174090, functools.partial(normals, d=50, n=1000)),
     Case("disjoint uniform, n = 1000", math.inf, functools.partial(disjoint_uniforms, n=1000)),
-    Case("chain, 8 spins, n = 10^4", 0.2472424727308552, functools.partial(chain_windows, width=8, n=10**4)),
+    Case(
+        "chain, 8 spins, n = 10^4", 0.2472424727308552, functools.partial(chain_windows, width=8, n=10**4), quick=True
+    ),
     Case("chain, 12 spins, n = 10^5", 0.3885238857199153, functools.partial(chain_windows, width=12, n=10**5)),
-    Case("4x4 torus, n = 1000", 0.7879292129159348, functools.partial(torus, n=1000)),
+    Case("4x4 torus, n = 1000", 0.7879292129159348, functools.partial(torus, n=1000), quick=True),
     Case("AR(1) series, n = 10^4", 0.4431471805599453, functools.partial(autoregressions, inefficiency=20, n=10**4)),
 )
 
@@ -318,13 +326,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=40, help="samples of each case (40)")
     parser.add_argument("--seconds", type=float, default=15.0, help="a method stops after the run that ends later (15)")
-    parser.add_argument("--quick", action="store_true", help="4 repetitions and a second")
+    parser.add_argument("--quick", action="store_true", help="three cases, 4 repetitions and a second")
     parser.add_argument("--environments", type=Path, default=CACHE, metavar="DIR", help=f"of the packages ({CACHE})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value, error and time too")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     if options.quick:
         options.repetitions, options.seconds = 4, 1.0
+    cases = [case for case in CASES if case.quick or not options.quick]
     if options.repetitions < 2:
         parser.error(f"--repetitions must be at least 2, got {options.repetitions}")
 
@@ -336,8 +345,8 @@ def main():
             missing.append(f"{package.name} {package.version} is not compared: {error}")
 
     rows, versions = [], {}
-    with tempfile.TemporaryDirectory() as directory, tqdm(total=len(CASES) * len(pythons), disable=None) as progress:
-        for case in CASES:
+    with tempfile.TemporaryDirectory() as directory, tqdm(total=len(cases) * len(pythons), disable=None) as progress:
+        for case in cases:
             samples = case.samples(options.repetitions)
             for package, python in pythons.items():
                 progress.update()
@@ -353,7 +362,7 @@ def main():
                     continue
                 versions[package.name] = found["versions"]
                 rows += [summary(case, package, record) for record in found["results"]]
-    order = [case.name for case in CASES]
+    order = [case.name for case in cases]
     rows.sort(key=lambda row: (order.index(row["case"]), ISINGFLOW.kinds.index(row["kind"])))
     add_ratios(rows)
 
