@@ -1,0 +1,51 @@
+"""The estimators of this checkout. The first method of each kind is what a caller gets by default."""
+
+from adapter import main
+
+from isingflow import kl_divergence
+from isingflow.divergence.estimate import METHODS
+
+try:
+    from isingflow.divergence.boltzmann import BoltzmannSamples
+except ImportError:
+    BoltzmannSamples = None
+
+
+def estimator(**options):
+    if options.get("method", "auto") not in METHODS:
+        return None
+
+    def estimate(p, q):
+        found = kl_divergence(p, q, **options)
+        return found.value, found.stderr
+
+    return estimate
+
+
+def pooled(statistics_p, statistics_q, couplings_p, couplings_q):
+    found = kl_divergence(BoltzmannSamples(statistics_p, couplings_p), BoltzmannSamples(statistics_q, couplings_q))
+    return found.value, found.stderr
+
+
+def methods(kind, d):
+    if kind == "floats":
+        several = {"gaussian-diagonal": estimator(method="gaussian-diagonal")} if d > 1 else {}
+        return {
+            "default (gaussian)": estimator(),
+            **several,
+            "knn": estimator(method="knn"),
+            "density-ratio": estimator(method="density-ratio"),
+        }
+    if kind == "statistics":
+        return {"default (mbar)": None if BoltzmannSamples is None else pooled}
+    by_counts = {"default (zhang-grabchak)": estimator(), "plugin": estimator(method="plugin")}
+    if kind == "configurations":
+        return by_counts
+    return by_counts | {
+        "zhang-grabchak, flip+reflect": estimator(symmetry="flip+reflect"),
+        "markov": estimator(method="markov"),
+    }
+
+
+if __name__ == "__main__":
+    main("isingflow", methods)
