@@ -220,8 +220,8 @@ def pooled(p, q) -> PooledEstimate:
     Notes
     -----
     The value is not clipped: it is a relative entropy itself, between the two sets of weights. Its bias is of order
-    ``1/n``, near equal couplings the share ``-1/(n + m)`` of the value. A shift of the statistics changes nothing, an invertible linear map of them nothing if the couplings
-    change inversely.
+    ``1/n``, near equal couplings the share ``-1/(n + m)`` of the value. A shift of the statistics changes nothing, an
+    invertible linear map of them nothing if the couplings change inversely.
 
     References
     ----------
