@@ -5,6 +5,7 @@ the statistic of the whole sample (counts of symbols, sums of moments). An estim
 and deleting a block is a subtraction.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -231,3 +232,93 @@ def autocorrelation_time(series, *, window_factor=5.0) -> AutocorrelationTime:
     time = max(float(times[window - 1]), 0.5)
     error = time * np.sqrt((4 * window + 2) / (n * chains))
     return AutocorrelationTime(time, float(error), window, bool(len(closed)) and n * chains >= 50 * time)
+
+
+class InfluenceError(NamedTuple):
+    """A standard error from influence values.
+
+    Attributes
+    ----------
+    error : float
+        One standard error of the mean of the influence values.
+    autocorrelation : AutocorrelationTime
+        Measured on the influence values, in samples.
+    degrees : float
+        Degrees of freedom of Student's law for an interval: the error itself is known to one in ``sqrt(2 degrees)``.
+    """
+
+    error: float
+    autocorrelation: AutocorrelationTime
+    degrees: float
+
+
+def influence_error(influence, *, chains=1) -> InfluenceError:
+    """Return the standard error of an estimate from the influence of each sample on it: ``sqrt(2 tau variance / n)``.
+
+    The influence value of a sample is ``n`` times the derivative of the estimate by its weight, so that the estimate's
+    deviation is the mean of the influence values. The autocorrelation time ``tau`` that matters is theirs, and is
+    measured on them. The errors that two independent samples contribute to one estimate add in quadrature.
+
+    Parameters
+    ----------
+    influence : array_like of float
+        (n,), in the order of the samples.
+    chains : int
+        Independent chains of equal length, one after the other, at least 8 samples each.
+
+    Returns
+    -------
+    InfluenceError
+
+    Raises
+    ------
+    ParameterError
+        If the chains are too short or not of equal length.
+
+    References
+    ----------
+    Wolff, Comput. Phys. Commun. 156, 143 (2004), section 3.
+
+    Examples
+    --------
+    >>> result = influence_error(np.random.default_rng(1).normal(size=10000))
+    >>> round(result.error, 3)
+    0.01
+    """
+    influence = np.asarray(influence, dtype=np.float64)
+    chains = whole("chains", chains)
+    if influence.ndim != 1 or len(influence) % chains:
+        raise ParameterError(f"{chains} chains of equal length need a multiple of {chains} values: {influence.shape}")
+    found = autocorrelation_time(influence.reshape(chains, -1))
+    error = math.sqrt(2 * found.time * np.var(influence) / len(influence))
+    return InfluenceError(error, found, len(influence) / (2 * found.window + 1))
+
+
+ALIKE = 0.75
+"""Correlation of neighbouring blocks beyond which they are too short: by chance once in 400,000 with 20 blocks."""
+
+
+def neighbours_alike(replicates) -> float:
+    """Return the correlation of neighbouring blocks' replicates: near 1 where blocks are shorter than correlations.
+
+    The error from twice as long blocks tells less: its expected ratio to the first is at most the square root of 2.
+
+    Parameters
+    ----------
+    replicates : array_like of float
+        (blocks,): an estimate without each block, or from each.
+
+    Returns
+    -------
+    float
+        Compare it with `ALIKE`. 0 where all are equal.
+
+    Examples
+    --------
+    >>> neighbours_alike(np.arange(20.0)) > ALIKE, neighbours_alike(np.resize([0, 1], 20)) > ALIKE
+    (True, False)
+    """
+    deviations = np.asarray(replicates, dtype=np.float64)
+    deviations = deviations - deviations.mean()
+    total = float(deviations @ deviations)
+    return float(deviations[1:] @ deviations[:-1]) / total if total > 0 else 0.0

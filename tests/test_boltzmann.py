@@ -15,10 +15,11 @@ from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 
 from isingflow.divergence import boltzmann
-from isingflow.divergence.boltzmann import BoltzmannSamples, influence_error, ladder, pooled, replicates
+from isingflow.divergence.boltzmann import BoltzmannSamples, ladder, pooled, replicates
 from isingflow.errors import ConvergenceError, ParameterError
 from isingflow.ising.chain import ChainRing, log_partition
 from isingflow.ising.square import configurations, statistics
+from isingflow.resampling import influence_error
 
 FEW = settings(max_examples=100, deadline=None, derandomize=True)
 BONDS, STATES = np.unique(statistics(configurations(4))[:, 0], return_counts=True)

@@ -20,7 +20,6 @@ from scipy.special import logsumexp
 
 from isingflow.errors import ConvergenceError, ParameterError
 from isingflow.parameters import whole
-from isingflow.resampling import AutocorrelationTime, autocorrelation_time
 
 FEWEST = 8
 """Samples in the shortest chain of which an autocorrelation time can be measured."""
@@ -172,7 +171,7 @@ class PooledEstimate:
         ``f = ln Z_q - ln Z_p``, nats.
     influence_p, influence_q : numpy.ndarray
         float64 (n,), (m,): influence of each sample on `value`, of zero mean in each sample. The variance of `value`
-        is that of the mean of the one plus that of the mean of the other: see `influence_error`.
+        is that of the mean of the one plus that of the mean of the other: see `isingflow.resampling.influence_error`.
     jensen_shannon_influence_p, jensen_shannon_influence_q : numpy.ndarray
         The same for `jensen_shannon`. Those of `reverse` are those of `value` with p and q exchanged.
     effective_p, effective_q : float
@@ -271,53 +270,6 @@ def pooled(p, q) -> PooledEstimate:
         effective_q=float(w_q.sum() ** 2 / (w_q @ w_q)),
         overlap=overlap,
     )
-
-
-class InfluenceError(NamedTuple):
-    """The standard error of a mean of influence values, and their autocorrelation time."""
-
-    error: float
-    autocorrelation: AutocorrelationTime
-
-
-def influence_error(influence, *, chains=1) -> InfluenceError:
-    """Return the standard error that one sample contributes: ``sqrt(2 tau variance / n)``.
-
-    The autocorrelation time ``tau`` is measured on the influence values themselves. The errors that p and q contribute
-    add in quadrature.
-
-    Parameters
-    ----------
-    influence : array_like of float
-        (n,), in the order of the samples.
-    chains : int
-        Independent chains of equal length, one after the other, at least 8 samples each.
-
-    Returns
-    -------
-    InfluenceError
-
-    Raises
-    ------
-    ParameterError
-        If the chains are too short or not of equal length.
-
-    References
-    ----------
-    Wolff, Comput. Phys. Commun. 156, 143 (2004), section 3.
-
-    Examples
-    --------
-    >>> result = influence_error(np.random.default_rng(1).normal(size=10000))
-    >>> round(result.error, 3)
-    0.01
-    """
-    influence = np.asarray(influence, dtype=np.float64)
-    chains = whole("chains", chains)
-    if influence.ndim != 1 or len(influence) % chains:
-        raise ParameterError(f"{chains} chains of equal length need a multiple of {chains} values: {influence.shape}")
-    found = autocorrelation_time(influence.reshape(chains, -1))
-    return InfluenceError(math.sqrt(2 * found.time * np.var(influence) / len(influence)), found)
 
 
 def replicates(p, q, labels_p, labels_q, *, paired=False) -> tuple[Divergences, Divergences]:
