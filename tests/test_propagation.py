@@ -30,8 +30,8 @@ def naive_conditional(inputs, network, rng):
     layers, covariance = [], weight * inputs @ inputs.T / inputs.shape[1] + bias
     for _ in range(network.depth + 1):
         lower = np.linalg.cholesky(to_differences @ covariance @ to_differences.T)
-        normals = rng.standard_normal((network.width, len(inputs)))
-        layers.append(normals @ lower.T @ np.linalg.inv(to_differences).T)
+        normals = rng.standard_normal((len(inputs), network.width))
+        layers.append(normals.T @ lower.T @ np.linalg.inv(to_differences).T)
         activations = np.tanh(layers[-1])
         covariance = weight * activations.T @ activations / network.width + bias
     return np.array(layers)

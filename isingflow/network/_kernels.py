@@ -1,7 +1,7 @@
 """Compiled loops of the random network.
 
 Inputs are carried as ``y = (z_1, z_2 - z_1, ..., z_m - z_1)``: small differences keep their digits only if
-they are never formed by subtraction. Arrays run over neurons first, then inputs.
+they are never formed by subtraction. Arrays run over inputs first, then neurons.
 """
 
 import math
@@ -26,82 +26,6 @@ def tanh(x):
 
 
 @njit(cache=True, nogil=True)
-def activate(y, scale, phi):
-    """Write ``scale * (tanh z_1, tanh z_2 - tanh z_1, ...)`` of every neuron into `phi`."""
-    for i in range(y.shape[0]):
-        first = tanh(y[i, 0])
-        phi[i, 0] = scale * first
-        for a in range(1, y.shape[1]):
-            other = tanh(y[i, 0] + y[i, a])
-            # tanh u - tanh v = tanh(u - v) (1 - tanh u tanh v)
-            phi[i, a] = scale * tanh(y[i, a]) * (1.0 - first * other)
-
-
-@njit(cache=True, nogil=True)
-def triangular_factor(columns, rows, factor):
-    """Write R of the QR decomposition of ``columns[:rows]`` into `factor`, by modified Gram-Schmidt.
-
-    `columns` is destroyed. A column that depends on those before it leaves a row of zeros, or of rounding.
-    """
-    count = columns.shape[1]
-    for a in range(count):
-        for b in range(count):
-            factor[a, b] = 0.0
-        for i in range(rows):
-            pivot = columns[i, a]
-            for b in range(a, count):
-                factor[a, b] += pivot * columns[i, b]
-        squared = factor[a, a]
-        if squared == 0.0:
-            for b in range(a, count):
-                factor[a, b] = 0.0
-            continue
-        for i in range(rows):
-            share = columns[i, a] / squared
-            for b in range(a + 1, count):
-                columns[i, b] -= share * factor[a, b]
-        norm = math.sqrt(squared)
-        for b in range(a, count):
-            factor[a, b] /= norm
-
-
-@njit(cache=True, nogil=True)
-def add_moments(y, sums, products):
-    """Add y and y y^T of every neuron to `sums` and `products`."""
-    count = y.shape[1]
-    for i in range(y.shape[0]):
-        for a in range(count):
-            sums[a] += y[i, a]
-            for b in range(a + 1):
-                products[a, b] += y[i, a] * y[i, b]
-    for a in range(count):
-        for b in range(a):
-            products[b, a] = products[a, b]
-
-
-@njit(cache=True, nogil=True)
-def record(y, layer):
-    """Write the plain pre-activations into `layer`, if it has any rows."""
-    for i in range(layer.shape[0]):
-        layer[i, 0] = y[i, 0]
-        for a in range(1, y.shape[1]):
-            layer[i, a] = y[i, 0] + y[i, a]
-
-
-@njit(cache=True, nogil=True)
-def draw_given_factor(rng, factor, y):
-    """Draw every row of `y` from N(0, R^T R)."""
-    count = y.shape[1]
-    for i in range(y.shape[0]):
-        for b in range(count):
-            y[i, b] = 0.0
-        for a in range(count):
-            normal = rng.standard_normal()
-            for b in range(a, count):
-                y[i, b] += factor[a, b] * normal
-
-
-@njit(cache=True, nogil=True)
 def dot(u, v):
     """Inner product in eight partial sums, which do not wait for each other."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
@@ -121,41 +45,113 @@ def dot(u, v):
 
 
 @njit(cache=True, nogil=True)
+def activate(y, scale, phi):
+    """Write ``scale * (tanh z_1, tanh z_2 - tanh z_1, ...)`` of every neuron into `phi`, which may be longer."""
+    inputs, neurons = y.shape
+    for i in range(neurons):
+        phi[0, i] = tanh(y[0, i])
+    for a in range(1, inputs):
+        for i in range(neurons):
+            other = tanh(y[0, i] + y[a, i])
+            # tanh u - tanh v = tanh(u - v) (1 - tanh u tanh v)
+            phi[a, i] = scale * tanh(y[a, i]) * (1.0 - phi[0, i] * other)
+    for i in range(neurons):
+        phi[0, i] *= scale
+
+
+@njit(cache=True, nogil=True)
+def triangular_factor(columns, factor):
+    """Write R of the QR decomposition of the matrix with these columns into `factor`, by modified Gram-Schmidt.
+
+    `columns` (m, rows) are destroyed. One that depends on those before it leaves a row of zeros, or of rounding.
+    """
+    count = len(columns)
+    factor[:] = 0.0
+    for a in range(count):
+        squared = dot(columns[a], columns[a])
+        if squared == 0.0:
+            continue
+        norm = math.sqrt(squared)
+        factor[a, a] = norm
+        for b in range(a + 1, count):
+            overlap = dot(columns[a], columns[b])
+            factor[a, b] = overlap / norm
+            share = overlap / squared
+            for i in range(columns.shape[1]):
+                columns[b, i] -= share * columns[a, i]
+
+
+@njit(cache=True, nogil=True)
+def add_moments(y, sums, products):
+    """Add y and y y^T of every neuron to `sums` and `products`."""
+    for a in range(len(y)):
+        sums[a] += y[a].sum()
+        for b in range(a + 1):
+            products[a, b] += dot(y[a], y[b])
+            products[b, a] = products[a, b]
+
+
+@njit(cache=True, nogil=True)
+def record(y, layer):
+    """Write the plain pre-activations into `layer` (neurons, m), if it has any rows."""
+    for i in range(layer.shape[0]):
+        layer[i, 0] = y[0, i]
+        for a in range(1, len(y)):
+            layer[i, a] = y[0, i] + y[a, i]
+
+
+@njit(cache=True, nogil=True)
+def draw_given_factor(rng, factor, y):
+    """Draw every column of `y` from N(0, R^T R)."""
+    inputs, neurons = y.shape
+    for a in range(inputs):
+        for i in range(neurons):
+            y[a, i] = rng.standard_normal()
+    for b in range(inputs - 1, -1, -1):  # the normals of the inputs before are still there
+        for i in range(neurons):
+            y[b, i] *= factor[b, b]
+        for a in range(b):
+            for i in range(neurons):
+                y[b, i] += factor[a, b] * y[a, i]
+
+
+@njit(cache=True, nogil=True)
 def draw_given_weights(rng, features, bias_scale, y, weights):
-    """Draw every row of `y` with weights and a bias of its own, then thrown away.
+    """Draw every column of `y` with weights and a bias of its own, then thrown away.
 
     `features` (m, fan_in) carry the scale of the weights; `weights` (fan_in,) is scratch.
     """
-    for i in range(y.shape[0]):
+    for i in range(y.shape[1]):
         for k in range(len(weights)):
             weights[k] = rng.standard_normal()
-        for a in range(y.shape[1]):
-            y[i, a] = dot(weights, features[a])
-        y[i, 0] += bias_scale * rng.standard_normal()
+        for a in range(len(y)):
+            y[a, i] = dot(weights, features[a])
+        y[0, i] += bias_scale * rng.standard_normal()
 
 
 @njit(cache=True, nogil=True)
 def conditional_network(rng, factor, scale, bias_scale, y, phi, sums, products, kept):
-    """Propagate one network without weights; `factor` comes in as level 0's and is overwritten."""
-    width, count = y.shape
+    """Propagate one network without weights; `factor` comes in as level 0's and is overwritten.
+
+    `y` (m, width) and `phi` (m, width + 1), with a last place for the bias, are scratch.
+    """
     for level in range(sums.shape[0]):
         draw_given_factor(rng, factor, y)
         add_moments(y, sums[level], products[level])
         record(y, kept[level])
         activate(y, scale, phi)
-        phi[width, 0] = bias_scale
-        for a in range(1, count):
-            phi[width, a] = 0.0
-        triangular_factor(phi, width + 1, factor)
+        phi[:, -1] = 0.0
+        phi[0, -1] = bias_scale
+        triangular_factor(phi, factor)
 
 
 @njit(cache=True, nogil=True)
 def weighted_network(rng, features, scale, bias_scale, y, phi, sums, products, kept):
-    """Propagate one network with weights; scaled `features` (m, n_in) come in, and `phi` (m, width) is scratch."""
+    """Propagate one network with weights; scaled `features` (m, n_in) come in; `y` and `phi` (m, width) are scratch."""
     weights = np.empty(max(features.shape[1], phi.shape[1]))
     for level in range(sums.shape[0]):
         draw_given_weights(rng, features, bias_scale, y, weights[: features.shape[1]])
         add_moments(y, sums[level], products[level])
         record(y, kept[level])
-        activate(y, scale, phi.T)
+        activate(y, scale, phi)
         features = phi

@@ -138,19 +138,18 @@ def propagate(
 
     bias_scale = math.sqrt(network.bias_variance)
     scale = math.sqrt(network.weight_variance / network.width)
-    columns = math.sqrt(network.weight_variance / features) * inputs.T
-    columns[:, 1:] = math.sqrt(network.weight_variance / features) * (inputs[1:] - inputs[0]).T
-    columns = np.vstack([columns, np.zeros(count)])
-    columns[-1, 0] = bias_scale
-    scaled_inputs = np.ascontiguousarray(columns[:-1].T)
+    scaled_inputs = math.sqrt(network.weight_variance / features) * inputs
+    scaled_inputs[1:] = math.sqrt(network.weight_variance / features) * (inputs[1:] - inputs[0])
+    columns = np.hstack([scaled_inputs, np.zeros((count, 1))])
+    columns[0, -1] = bias_scale
     factor = np.empty((count, count))
-    _kernels.triangular_factor(columns.copy(), features + 1, factor)
+    _kernels.triangular_factor(columns.copy(), factor)
 
     def run(index, stream):
-        y = np.empty((network.width, count))
+        y = np.empty((count, network.width))
         record = sums[index], products[index], kept[index]
         if ensemble == "conditional":
-            phi = np.empty((network.width + 1, count))
+            phi = np.empty((count, network.width + 1))
             _kernels.conditional_network(stream, factor.copy(), scale, bias_scale, y, phi, *record)
         else:
             phi = np.empty((count, network.width))
@@ -163,7 +162,7 @@ def propagate(
         network=network,
         ensemble=ensemble,
         kernel=kernel,
-        difference_kernel=np.einsum("ia,ib->ab", columns, columns),
+        difference_kernel=np.einsum("ai,bi->ab", columns, columns),
         count=network.width,
         sums=sums,
         products=products,
