@@ -18,8 +18,14 @@ from isingflow.flow.scale import UNDETERMINED, Ending, geometric, jackknifed_fit
 from isingflow.network import meanfield
 from isingflow.network.propagation import Propagation, propagate
 from isingflow.parameters import NetworkParameters, whole
+from isingflow.resampling import block_sums
 
-BLOCKS = 20
+BLOCKS = 40
+"""Networks are independent, so that blocks need no length: more of them tell the error better, as far as there are."""
+
+FEWEST = 20
+"""Networks, and with so few as many blocks."""
+
 SKIPPED = 4
 """Layers before the fits: the variance has to settle first."""
 
@@ -35,7 +41,7 @@ def network_flow(inputs, network: NetworkParameters, *, networks, rng, ensemble=
     network : NetworkParameters
         The ensemble.
     networks : int
-        Networks sampled, at least 20, one for each jackknife block.
+        Networks sampled, at least 20; the jackknife deletes 40 blocks of them, or so many as there are.
     rng : numpy.random.Generator or int
         Generator, advanced by the call, or a seed.
     ensemble : {"conditional", "weights"}
@@ -65,7 +71,7 @@ def network_flow(inputs, network: NetworkParameters, *, networks, rng, ensemble=
     >>> curve.quantity, curve.value.shape
     ('two inputs', (5,))
     """
-    whole("networks", networks, low=BLOCKS)
+    whole("networks", networks, low=FEWEST)
     propagation = propagate(inputs, network, networks=networks, rng=rng, ensemble=ensemble, workers=workers)
     return curve_of(propagation, inputs=len(propagation.kernel))
 
@@ -91,9 +97,9 @@ def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
     neurons = np.full(len(sums), propagation.count)
     layers = [Moments(neurons, sums[:, level], products[:, level]) for level in range(1, network.depth + 1)]
     series = _series([_level_zero(propagation.difference_kernel[:inputs, :inputs]), *layers])
-    blocks = np.add.reduceat(products, np.arange(BLOCKS) * len(products) // BLOCKS, axis=0)
+    blocks = block_sums(products, min(BLOCKS, len(products)))
     totals = np.concatenate([products.sum(axis=0)[None], products.sum(axis=0) - blocks])  # all, then without each block
-    weights = np.append(len(products), len(products) - np.diff(np.arange(BLOCKS + 1) * len(products) // BLOCKS))
+    weights = len(products) - np.concatenate([[0], block_sums(np.ones(len(products)), len(blocks))])
     moments = totals / (weights * propagation.count)[:, None, None, None]
     name = {1: "one input", 2: "two inputs"}.get(inputs, f"{inputs} inputs")
     ensemble = "weights" if propagation.ensemble == "weights" else ""
@@ -136,7 +142,7 @@ def _level_zero(cov):
 
 def _series(levels):
     def against(p, q):
-        return kl_divergence(p, q, blocks=BLOCKS, paired=True)
+        return kl_divergence(p, q, blocks=min(BLOCKS, len(levels[1].counts)), paired=True)
 
     estimates = {
         "value": [against(levels[0], level) for level in levels[1:]],

@@ -90,7 +90,7 @@ def geometric(lengths, values, replicates) -> Geometric:
     """Fit ``values = start + slope (exp(rate x) - 1)/rate``, ``x`` from the first length, and tell the regime.
 
     "growing" and "saturating" with ``scale = 1/|rate|``; "critical", linear in ``x``, where that is longer than the
-    range of lengths; "undetermined" where the error of the rate exceeds a quarter of it.
+    range of lengths; "undetermined" where the error of the rate does not allow to tell, or exceeds a quarter of it.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def geometric(lengths, values, replicates) -> Geometric:
     fit = jackknifed_fit(lambda s: s[0] + s[1] * shape(s[2]), [*start, rate], values, replicates, bounds=bounds)
     rate, error = float(fit.parameters[2]), float(fit.errors[2])
     if abs(rate) * x[-1] < 1:
-        return Geometric(Ending("critical", np.inf))
+        return Geometric(Ending("critical", np.inf) if error * x[-1] < 1 else UNDETERMINED)
     if error > LARGEST_RELATIVE_ERROR * abs(rate):
         return Geometric(UNDETERMINED)
     ending = Ending("growing" if rate > 0 else "saturating", 1 / abs(rate), error / rate**2)
