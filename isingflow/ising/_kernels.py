@@ -133,19 +133,23 @@ def unite(parent, first, second):
 
 
 @njit(cache=True, nogil=True)
-def draw_bonds(rng, row, below, bond, right, down):
+def draw_bonds(rng, row, below, bond, right, down, uniform):
     """Draw the bonds from a row of spins to the right and down; one uniform number serves both of a site.
 
     Given on which side of `bond` a uniform number lies, its place there is uniform again. Nothing branches.
     """
     both, second_alone = bond * bond, bond + (1 - bond) * bond
     last = len(row) - 1
-    for x in range(len(row)):
-        spin, uniform = row[x], rng.random()
-        to_right, to_below = spin == row[x + 1 if x < last else 0], spin == below[x]
-        first = uniform < bond
-        second = (uniform < both) | ((uniform >= bond) & (uniform < second_alone)) if to_right else first
-        right[x], down[x] = to_right & first, to_below & second
+    for x in range(last + 1):
+        uniform[x] = rng.random()
+    for x in range(last):
+        right[x] = row[x] == row[x + 1]
+    right[last] = row[last] == row[0]
+    for x in range(last + 1):
+        first = uniform[x] < bond
+        second = (uniform[x] < both) | ((uniform[x] >= bond) & (uniform[x] < second_alone))
+        down[x] = (row[x] == below[x]) & ((right[x] & second) | (~right[x] & first))
+        right[x] &= first
 
 
 @njit(cache=True, nogil=True)
@@ -156,11 +160,11 @@ def swendsen_wang(rng, spins, bond, sweeps, every, energies, magnetizations, par
     (side**2,) and bool `bonds` (2, side, side) are scratch.
     """
     side = spins.shape[0]
-    right, down = bonds[0], bonds[1]
+    right, down, uniform = bonds[0], bonds[1], np.empty(side)
     for sweep in range(sweeps):
         for y in range(side):
             start = y * side
-            draw_bonds(rng, spins[y], spins[(y + 1) % side], bond, right[y], down[y])
+            draw_bonds(rng, spins[y], spins[(y + 1) % side], bond, right[y], down[y], uniform)
             # runs of a row need no search, and of the bonds between two runs the first is enough
             run = parent[start] = start
             for x in range(1, side):
