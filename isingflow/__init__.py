@@ -10,6 +10,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "kl_divergence": "isingflow.divergence.estimate",
     "KLEstimate": "isingflow.divergence.estimate",
+    "jensen_shannon": "isingflow.divergence.information",
+    "entropy": "isingflow.divergence.information",
+    "mutual_information": "isingflow.divergence.information",
+    "BoltzmannSamples": "isingflow.divergence.boltzmann",
     "Counts": "isingflow.divergence.discrete",
     "Moments": "isingflow.divergence.gaussian",
     "Gaussian": "isingflow.divergence.laws",

@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 
-from isingflow import Categorical, Counts, Gaussian, KLEstimate, Moments, ParameterError, kl_divergence
-from isingflow.divergence import discrete, gaussian
+from isingflow import (
+    BoltzmannSamples,
+    Categorical,
+    Counts,
+    Gaussian,
+    KLEstimate,
+    Moments,
+    ParameterError,
+    kl_divergence,
+)
+from isingflow.divergence import boltzmann, discrete, gaussian, neighbours, ratio
 from isingflow.divergence.estimate import with_error
 from isingflow.errors import InfiniteDivergenceWarning
 from isingflow.ising.chain import ChainRing, ChainWindow
@@ -249,7 +258,283 @@ def test_short_blocks_are_flagged():
     assert "blocks-too-short" not in kl_divergence(slow, quick, blocks=20).flags
 
 
+# every method through the one door
+
+
+def energies(coupling, n, rng):
+    """Independent two-valued spins: ``D = ln cosh K_q - ln cosh K_p + (K_p - K_q) tanh K_p``."""
+    return BoltzmannSamples(np.where(rng.random(n) < 1 / (1 + math.exp(-2 * coupling)), 1, -1), coupling)
+
+
+def spins_of(coupling, n, width, rng):
+    codes = rng.choice(2**width, size=n, p=ChainWindow(coupling, width=width).probabilities())
+    return (codes[:, None] >> np.arange(width) & 1).astype(np.int8)
+
+
+def normals(law, n, rng):
+    return rng.multivariate_normal(law.mean, law.cov, n)
+
+
+WINDOWS = ChainWindow(0.6, width=4), ChainWindow(0.3, width=4)
+NORMAL = Gaussian(np.zeros(2), ar(0.6, 2)), Gaussian(np.full(2, 0.1), 1.2 * ar(0.3, 2))
+DIAGONAL = Gaussian(np.zeros(3), np.diag([1.0, 2.0, 0.5])), Gaussian(np.full(3, 0.3), np.diag([1.5, 1.0, 1.0]))
+ISOTROPIC = Gaussian(np.zeros(3), np.eye(3)), Gaussian(np.full(3, 0.2), 1.4 * np.eye(3))
+SPIN_VALUE = math.log(math.cosh(0.2) / math.cosh(0.7)) + 0.5 * math.tanh(0.7)
+
+
+def pair_for(method, rng, n=3000, m=4000):
+    """Samples of p and q that suit a method, and the exact value."""
+    if method in ("zhang-grabchak", "plugin", "markov"):
+        return spins_of(0.6, n, 4, rng), spins_of(0.3, m, 4, rng), 0.1059610597417951
+    if method == "mbar":
+        return energies(0.7, n, rng), energies(0.2, m, rng), SPIN_VALUE
+    p, q = {"gaussian-diagonal": DIAGONAL, "gaussian-isotropic": ISOTROPIC}.get(method, NORMAL)
+    return normals(p, n, rng), normals(q, m, rng), p.relative_entropy_to(q)
+
+
+TWO_ERRORS = ("zhang-grabchak", "plugin", "markov", "gaussian", "gaussian-diagonal", "gaussian-isotropic", "mbar")
+
+
+@pytest.mark.parametrize("method", [*TWO_ERRORS, "knn", "density-ratio"])
+def test_every_method_on_unequal_samples_against_the_exact_value(method):
+    """Five errors and, where there is one, the known bias; p and q swapped are further off; nothing is changed."""
+    p, q, exact = pair_for(method, np.random.default_rng(21))
+    before = [np.array(getattr(one, "statistics", one)) for one in (p, q)]
+    found = kl_divergence(p, q, method=method)
+    bias = {"plugin": 16 / 2 * (1 / 3000 + 1 / 4000), "knn": 0.015, "density-ratio": 0.005}.get(method, 0.0)
+    assert abs(found.value - exact) < 5 * found.stderr + bias
+    assert 0 < found.stderr < 0.2 * exact
+    assert (found.method, found.n_p, found.n_q) == (method, 3000, 4000)
+    low, high = found.interval(0.9999)
+    assert low < found.value < high
+    assert found.per_dof().value == found.value / found.dof
+    swapped = kl_divergence(q, p, method=method)
+    assert (swapped.n_p, swapped.n_q) == (4000, 3000)
+    assert swapped.value != found.value
+    assert all(np.array_equal(getattr(one, "statistics", one), old) for one, old in zip((p, q), before, strict=True))
+
+
+@pytest.mark.parametrize("method", TWO_ERRORS)
+@pytest.mark.parametrize("paired", [False, True])
+def test_jackknife_and_influence_agree(method, paired):
+    """Of 100 blocks the jackknife's error is good to 7 %: 30 % apart is beyond four of these."""
+    rng = np.random.default_rng(22)
+    p, q, _ = pair_for(method, rng, 20000, 20000)
+    if paired and method == "mbar":
+        with pytest.raises(ParameterError, match="error='jackknife' only"):
+            kl_divergence(p, q, paired=True, error="influence")
+        assert kl_divergence(p, q, paired=True).diagnostics["error"] == "jackknife"
+        return
+    errors = [
+        kl_divergence(p, q, method=method, error=error, blocks=100, paired=paired)
+        for error in ("jackknife", "influence")
+    ]
+    assert errors[0].value == pytest.approx(errors[1].value, rel=1e-10)
+    assert abs(errors[0].stderr / errors[1].stderr - 1) < 0.3
+    assert [one.diagnostics["error"] for one in errors] == ["jackknife", "influence"]
+    assert errors[1].diagnostics["autocorrelation_time_p"] == pytest.approx(0.5, abs=0.2)
+    assert errors[1].diagnostics["degrees"] > 1000
+
+
+def test_pairs_are_told_from_independent_samples():
+    """q from p with one spin in ten turned: the paired error is smaller, in both ways of telling it."""
+    rng = np.random.default_rng(23)
+    p = (spins_of(0.6, 20000, 4, rng) * 2 - 1).astype(np.int8)
+    q = p * np.where(rng.random(p.shape) < 0.02, -1, 1).astype(np.int8)
+    for error in ("jackknife", "influence"):
+        together, apart = (kl_divergence(p, q, error=error, paired=paired).stderr for paired in (True, False))
+        assert together < 0.6 * apart
+
+
+def slow_spins(n, rng, width=3):
+    """Windows that are replaced once in ten steps: an autocorrelation time of 9.5."""
+    fresh = spins_of(0.6, n, width, rng)
+    return fresh[np.maximum.accumulate(np.where(rng.random(n) < 0.1, np.arange(n), 0))]
+
+
+def test_the_influence_error_knows_correlations_and_chains():
+    rng = np.random.default_rng(24)
+    p, q = (np.stack([slow_spins(5000, rng) for _ in range(4)]) for _ in range(2))
+    found = kl_divergence(p, q, chains_axis=0, error="influence")
+    assert found.diagnostics["autocorrelation_time_p"] == pytest.approx(9.5, rel=0.3)
+    assert "short-run" not in found.flags
+    assert "short-run" in kl_divergence(p[:1, :300], q[:1, :300], chains_axis=0, error="influence").flags
+    p[:, 100:] = rng.permutation(p[:, 100:], axis=1)
+    assert kl_divergence(p, q, chains_axis=0, error="influence").diagnostics["autocorrelation_time_p"] < 5
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "method", "expected"),
+    [
+        ([50, 30, 20], [20, 30, 50], "plugin", 0.274887219562),
+        ([50, 30, 20], [20, 30, 50], "zhang-grabchak", 0.250439704356),
+        ([5, 3, 0, 12, 1], [4, 0, 7, 9, 2], "zhang-grabchak", 0.345021645022),
+    ],
+)
+@pytest.mark.parametrize("error", ["jackknife", "influence"])
+def test_reference_counts(a, b, method, expected, error):
+    p, q = (np.repeat(np.arange(len(counts)), counts) for counts in (a, b))
+    found = kl_divergence(p, q, method=method, error=error)
+    assert found.value == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_plugin_without_a_block_has_no_error():
+    p, q = np.arange(200) % 3, np.repeat([0, 1, 2], [100, 99, 1])
+    found = kl_divergence(p, q, method="plugin")
+    assert (found.stderr, found.flags) == (math.inf, ("no-error",))
+    assert not any(np.isnan(entry).any() for entry in found.diagnostics.values() if not isinstance(entry, str))
+    with pytest.raises(ParameterError, match="an interval needs an error"):
+        found.interval()
+    assert 0 < kl_divergence(p, q, method="plugin", error="influence").stderr < math.inf
+
+
+def test_long_windows_by_the_chain_rule():
+    """Windows of 40 spins, which nobody can count; exact by additivity of the links."""
+    rng = np.random.default_rng(25)
+
+    def windows(coupling, n):
+        turns = np.where(rng.random((n, 40)) < 1 / (1 + math.exp(2 * coupling)), -1, 1)
+        turns[:, 0] = np.where(rng.random(n) < 0.5, -1, 1)
+        return np.cumprod(turns, axis=1)
+
+    p, q = windows(0.6, 2000), windows(0.3, 2500)
+    exact = 39 * (math.log(math.cosh(0.3) / math.cosh(0.6)) + 0.3 * math.tanh(0.6))
+    for error in ("jackknife", "influence"):
+        found = kl_divergence(p, q, method="markov", error=error)
+        assert abs(found.value - exact) < 5 * found.stderr < 0.5 * exact
+        assert found.dof == 40
+
+
+def test_large_tables_hold_what_was_seen():
+    """16 spins: without the symbols that nobody has seen the value is the same."""
+    rng = np.random.default_rng(26)
+    p, q = spins_of(0.6, 3000, 16, rng), spins_of(0.3, 4000, 16, rng)
+    totals = [np.bincount(one @ (1 << np.arange(16)), minlength=2**16) for one in (p, q)]
+    found = kl_divergence(p, q)
+    assert found.value == pytest.approx(float(discrete.zhang_grabchak(*totals)), rel=1e-12)
+    counts = [streamed(lambda part: Counts.of(part, values=(0, 1)), one, 20) for one in (p, q)]
+    assert kl_divergence(*counts).value == found.value
+    assert kl_divergence(*counts, symmetry="flip").value == kl_divergence(p, q, symmetry="flip").value
+
+
+def streamed(kind, samples, batches):
+    parts = np.array_split(samples, batches)
+    merged = kind(parts[0])
+    for part in parts[1:]:
+        merged = merged.merge(kind(part))
+    return merged
+
+
+@pytest.mark.parametrize("method", [m for m in TWO_ERRORS if m != "mbar"])
+def test_streams_give_the_estimate_of_one_piece(method):
+    """As many batches as blocks: values and jackknife errors are those of the array, however they were merged."""
+    p, q, _ = pair_for(method, np.random.default_rng(27))
+    if method.startswith("gaussian"):
+        together = np.concatenate([p, q]).mean(axis=0)
+
+        def kind(part):
+            return Moments.of(part, origin=together)
+    else:
+
+        def kind(part):
+            return Counts.of(part, values=(0, 1))
+
+    whole = kl_divergence(p, q, method=method)
+    merged = kl_divergence(streamed(kind, p, 20), streamed(kind, q, 20), method=method)
+    assert merged.value == pytest.approx(whole.value, rel=1e-12)
+    assert merged.stderr == pytest.approx(whole.stderr, rel=1e-9)
+    finer = kl_divergence(streamed(kind, p, 500), streamed(kind, q, 700), method=method, error="influence")
+    assert finer.value == pytest.approx(whole.value, rel=1e-12)
+    assert finer.stderr == pytest.approx(whole.stderr, rel=0.5)
+
+
+# energies
+
+
+def test_energies_through_the_door():
+    rng = np.random.default_rng(28)
+    p, q = energies(0.7, 4000, rng), energies(0.2, 3000, rng)
+    found, straight = kl_divergence(p, q), boltzmann.pooled(p, q)
+    assert (found.value, found.method, found.dof) == (straight.value, "mbar", 1)
+    assert found.diagnostics["free_energy"] == straight.free_energy
+    assert found.diagnostics["effective_samples_p"] == straight.effective_p
+    assert found.flags == ()
+    assert "poor-overlap" in kl_divergence(energies(-4.0, 4000, rng), energies(4.0, 4000, rng)).flags
+    assert kl_divergence(p, q, error="jackknife").stderr == pytest.approx(found.stderr, rel=0.6)
+
+
+def test_a_ladder_through_the_door():
+    pytest.importorskip("pymbar")
+    rng = np.random.default_rng(29)
+    p, middle, q = (energies(coupling, 1000, rng) for coupling in (0.7, 0.4, 0.2))
+    found, straight = kl_divergence(p, q, between=[middle]), boltzmann.ladder(p, q, [middle])
+    assert (found.value, found.method) == (straight.value, "mbar-ladder")
+    assert found.stderr == pytest.approx(straight.stderr, rel=1e-12)
+    assert abs(found.value - SPIN_VALUE) < 5 * found.stderr
+
+
+# floats without a model
+
+
+def test_neighbours_through_the_door():
+    rng = np.random.default_rng(30)
+    p, q = normals(NORMAL[0], 1000, rng), normals(NORMAL[1], 1500, rng)
+    blocks = [np.repeat(np.arange(20), [len(part) for part in np.array_split(one, 20)]) for one in (p, q)]
+    found = kl_divergence(p, q, method="knn", neighbours=3)
+    assert found.value == pytest.approx(neighbours.knn(p, q, neighbours=3), abs=1e-10)
+    batches = neighbours.knn_batches(p, q, *blocks, neighbours=3)
+    assert found.stderr == pytest.approx(np.std(batches, ddof=1) / math.sqrt(20), rel=1e-9)
+    _, of_p, of_q = neighbours.knn_blocks(p, q, *blocks)
+    deleted = kl_divergence(p, q, method="knn", error="jackknife")
+    assert deleted.stderr == pytest.approx(math.sqrt(19 * (np.var(of_p) + np.var(of_q))), rel=1e-9)
+    assert kl_divergence(p, q, method="knn", neighbours=3, workers=2).value == found.value
+    wide = rng.normal(size=(2, 400, 11))
+    assert "high-dimension" in kl_divergence(*wide, method="knn", forced=True).flags
+    chains = [one.reshape(4, -1, 2) for one in (p[:1000], q[:1000])]
+    apart = kl_divergence(*chains, method="knn", chains_axis=0)
+    assert apart.value == pytest.approx(neighbours.knn(p, q[:1000]), abs=1e-10)
+
+
+def test_density_ratio_through_the_door():
+    rng = np.random.default_rng(31)
+    p, q = normals(NORMAL[0], 1000, rng), normals(NORMAL[1], 1500, rng)
+    found = kl_divergence(p, q, method="density-ratio")
+    straight = ratio.density_ratio(p, q)
+    assert found.value == pytest.approx(straight.value, rel=1e-6)
+    independent = math.sqrt(np.var(straight.influence_p) / 1000 + np.var(straight.influence_q) / 1500)
+    assert found.stderr == pytest.approx(independent, rel=0.3)
+    assert found.diagnostics["features"] == 5
+
+
+# few samples
+
+
+def test_a_value_without_an_error_must_be_forced():
+    """d = 4: 5 of p and 9 of q have an error; 5 and 7 have a value."""
+    rng = np.random.default_rng(32)
+    x, y = rng.normal(size=(5, 4)), rng.normal(size=(8, 4))
+    with pytest.raises(ParameterError, match="declare a model by method='gaussian-diagonal'"):
+        kl_divergence(x, y, blocks=4)
+    found = kl_divergence(x, y, blocks=4, forced=True)
+    assert math.isfinite(found.value)
+    assert (found.stderr, found.flags) == (math.inf, ("n-near-d", "no-error"))
+    for fewer in ((x[:4], y), (x, y[:6])):
+        with pytest.raises(ParameterError, match="needs more samples"):
+            kl_divergence(*fewer, blocks=4, forced=True)
+
+
 # the record
+
+
+def test_diagnostics_have_the_unit_of_the_value():
+    rng = np.random.default_rng(33)
+    whole = kl_divergence(spins_of(0.6, 2000, 4, rng), spins_of(0.3, 2000, 4, rng), paired=True)
+    share = whole.per_dof()
+    for name in ("curvature_error", "error_double_blocks"):
+        assert share.diagnostics[name] == whole.diagnostics[name] / 4
+    assert np.array_equal(share.diagnostics["replicates"], whole.diagnostics["replicates"] / 4)
+    assert share.diagnostics["coverage_p"] == whole.diagnostics["coverage_p"]
+    assert whole.diagnostics["block_length_p"] == 100
 
 
 def test_an_estimate_reads_well():
@@ -283,6 +568,7 @@ def test_brackets(value, error, text):
 
 FLOATS = np.random.default_rng(10).normal(size=(100, 2))
 SPINS = np.ones((100, 3), np.int8)
+BOLTZMANN = BoltzmannSamples(np.arange(40) % 3, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -298,10 +584,10 @@ SPINS = np.ones((100, 3), np.int8)
         (SPINS.astype(float), SPINS.astype(float), {}, "look discrete: pass integers"),
         (np.ones((100, 21), int), np.ones((100, 21), int), {}, "too long for counting: at most 20"),
         (np.arange(300).reshape(100, 3), SPINS, {}, "spins of two values, got 300"),
-        (FLOATS[:6], FLOATS, {"blocks": 4}, "sample more or compare fewer"),
+        (FLOATS[:6], FLOATS, {"blocks": 4}, "sample more, compare fewer"),
         (FLOATS[:15], FLOATS, {}, "blocks need at least"),
         (FLOATS, FLOATS, {"symmetry": "flip"}, "not of floats"),
-        (FLOATS, FLOATS, {"method": "plugin"}, "does not fit moments"),
+        (FLOATS, FLOATS, {"method": "plugin"}, "does not fit floats"),
         (FLOATS, FLOATS, {"method": "gausian"}, "did you mean 'gaussian'"),
         (FLOATS, FLOATS, {"error": "bootstrap"}, "error must be one of"),
         (FLOATS, FLOATS, {"blocks": 3}, "blocks must be at least 4"),
@@ -313,6 +599,30 @@ SPINS = np.ones((100, 3), np.int8)
         (Gaussian([0], [[1]]), Gaussian([0, 0], np.eye(2)), {}, "in 1 dimensions"),
         (Gaussian([0], [[1]]), Categorical([1.0]), {}, "in 1 dimensions"),
         (ChainRing(0.3, sites=4), ChainRing(0.3, sites=5), {}, "ring of 4 sites"),
+        (SPINS, SPINS, {"method": "markov", "symmetry": "flip"}, "take 'zhang-grabchak'"),
+        (SPINS[:, 0], SPINS[:, 0], {"method": "markov"}, "windows of two spins at least"),
+        (SPINS[:, 0], SPINS[:, 0], {"symmetry": "flip"}, "one of windows of spins"),
+        (SPINS, SPINS, {"method": "gaussian"}, "does not fit counts"),
+        (Counts([[1, 2, 3]] * 20), Counts([[1, 2, 3]] * 20), {"method": "markov"}, "windows of two spins"),
+        (Counts([[1, 2, 3]] * 20, 2), Counts([[1, 2, 3]] * 20, 2), {"method": "markov"}, r"needs all 2\*\*2"),
+        (Counts([[1, 2]] * 7), Counts([[1, 2]] * 7), {"error": "influence"}, "at least 8 samples or records"),
+        (Counts([[1, 2]] * 7), Counts([[1, 2]] * 7), {}, "20 blocks need at least 20 records"),
+        (SPINS, SPINS[:50], {"paired": True}, "paired samples must be equally many, got 100 and 50"),
+        (FLOATS, FLOATS[:50], {"paired": True, "method": "knn"}, "paired samples must be equally many"),
+        (FLOATS, FLOATS + 1, {"method": "knn", "error": "influence"}, "'knn' has no error='influence'; legal are"),
+        (FLOATS, FLOATS + 1, {"method": "density-ratio", "error": "jackknife"}, "has no error='jackknife'"),
+        (Categorical([1.0]), Categorical([1.0]), {"error": "jackknife"}, "'exact' has no error='jackknife'"),
+        (np.repeat(FLOATS, 4, axis=0), FLOATS, {"method": "knn"}, "remove repeated samples"),
+        (np.zeros((100, 11)), np.zeros((100, 11)), {"method": "knn"}, "or force it"),
+        (FLOATS, FLOATS, {"between": [FLOATS]}, "between is for BoltzmannSamples"),
+        (BOLTZMANN, FLOATS, {}, "both be BoltzmannSamples"),
+        (BOLTZMANN, BOLTZMANN, {"chains_axis": 0}, "know their chains"),
+        (BOLTZMANN, BOLTZMANN, {"method": "gaussian"}, "does not fit samples with known energies"),
+        (BOLTZMANN, BOLTZMANN, {"method": "mbar", "between": [BOLTZMANN]}, "take 'mbar-ladder'"),
+        (BOLTZMANN, BOLTZMANN, {"method": "mbar-ladder", "error": "influence"}, "has no error='influence'"),
+        (BOLTZMANN, Categorical([1.0]), {}, "a law can be compared with another law"),
+        (FLOATS, FLOATS, {"workers": 0}, "workers must be at least 1"),
+        (Moments.of(FLOATS), Moments.of(FLOATS), {"method": "knn"}, "does not fit moments"),
     ],
 )
 def test_bad_input(p, q, options, message):

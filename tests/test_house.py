@@ -95,6 +95,7 @@ def test_public_names():
     assert set(isingflow.__all__) == {
         "__version__",
         "ArchiveError",
+        "BoltzmannSamples",
         "Categorical",
         "ConvergenceError",
         "Counts",
@@ -108,7 +109,10 @@ def test_public_names():
         "ScaleLine",
         "chain_flow",
         "compare",
+        "entropy",
+        "jensen_shannon",
         "kl_divergence",
+        "mutual_information",
         "network_flow",
         "read_archive",
         "square_flow",
@@ -156,7 +160,24 @@ def test_public_names():
         (
             "divergence.estimate",
             "kl_divergence",
-            "(p, q, *, method='auto', error='auto', blocks=20, chains_axis=None, symmetry='none', paired=False)",
+            "(p, q, *, method='auto', error='auto', blocks=20, chains_axis=None, symmetry='none', paired=False, "
+            "between=(), neighbours=4, forced=False, workers=1)",
+        ),
+        (
+            "divergence.information",
+            "jensen_shannon",
+            "(p, q, *, method='auto', error='auto', blocks=20, chains_axis=None, symmetry='none', paired=False, "
+            "between=())",
+        ),
+        (
+            "divergence.information",
+            "entropy",
+            "(given, *, method='auto', error='auto', blocks=20, chains_axis=None)",
+        ),
+        (
+            "divergence.information",
+            "mutual_information",
+            "(x, y, *, method='auto', error='auto', blocks=20, chains_axis=None)",
         ),
     ],
 )

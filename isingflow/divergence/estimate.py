@@ -6,25 +6,43 @@ import warnings
 
 import numpy as np
 
-from isingflow.divergence import discrete, gaussian
+from isingflow.divergence import boltzmann, discrete, gaussian, samples
+from isingflow.divergence.boltzmann import BoltzmannSamples
 from isingflow.divergence.discrete import Counts
 from isingflow.divergence.gaussian import Moments
 from isingflow.divergence.laws import Gaussian
 from isingflow.errors import InfiniteDivergenceWarning, ParameterError
-from isingflow.parameters import choice, finite, whole
-from isingflow.resampling import block_sums, jackknife
+from isingflow.parameters import choice, finite, whole, within_memory
+from isingflow.resampling import ALIKE, block_sums, influence_error, jackknife, neighbours_alike
 
-METHODS = ("auto", "exact", "zhang-grabchak", "plugin", "gaussian")
-LONGEST_WINDOW = 20
-"""Spins in the longest window whose symbols are counted from an array."""
+ERRORS = {
+    "exact": (),
+    "zhang-grabchak": ("jackknife", "influence"),
+    "plugin": ("jackknife", "influence"),
+    "markov": ("jackknife", "influence"),
+    "gaussian": ("jackknife", "influence"),
+    "gaussian-diagonal": ("jackknife", "influence"),
+    "gaussian-isotropic": ("jackknife", "influence"),
+    "knn": ("batches", "jackknife"),
+    "density-ratio": ("influence",),
+    "mbar": ("influence", "jackknife"),
+    "mbar-ladder": ("jackknife",),
+}
+"""The errors that each method of `kl_divergence` has; the first is the automatic one."""
 
-ALIKE = 0.75
-"""Correlation of neighbouring blocks beyond which they are too short: by chance once in 400,000 with 20 blocks."""
+METHODS = ("auto", *ERRORS)
+OF_SYMBOLS = ("zhang-grabchak", "plugin", "markov")
+OF_MOMENTS = ("gaussian", "gaussian-diagonal", "gaussian-isotropic")
+OF_FLOATS = (*OF_MOMENTS, "knn", "density-ratio")
+OF_ENERGIES = ("mbar", "mbar-ladder")
+
+POOR_OVERLAP = 0.03
+"""Overlap of Boltzmann samples below which values and errors are not to be trusted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class KLEstimate:
-    """A relative entropy with its error.
+    """A relative entropy, or another entropy estimated by the same means, with its error.
 
     Attributes
     ----------
@@ -35,11 +53,11 @@ class KLEstimate:
     method : str
         How it was estimated.
     n_p, n_q : int
-        Samples of each, 0 for laws.
+        Samples of each, 0 for laws and where there is no second sample.
     dof : int
         Degrees of freedom of one sample: spins of a window, components of a vector.
     diagnostics : dict
-        What the estimator knows of its own reliability.
+        What the estimator knows of its own reliability. Of all entropies in it the unit is that of `value`.
     flags : tuple of str
         Reasons for doubt, empty where there are none.
     """
@@ -57,11 +75,15 @@ class KLEstimate:
         return self.value
 
     def per_dof(self):
-        """Return the same per degree of freedom."""
-        return dataclasses.replace(self, value=self.value / self.dof, stderr=self.stderr / self.dof, dof=1)
+        """Return the same per degree of freedom, the entropies among the diagnostics too."""
+        diagnostics = {
+            name: entry / self.dof if name in _ENTROPIES else entry for name, entry in self.diagnostics.items()
+        }
+        value, stderr = self.value / self.dof, self.stderr / self.dof
+        return dataclasses.replace(self, value=value, stderr=stderr, dof=1, diagnostics=diagnostics)
 
     def interval(self, level=0.95) -> tuple[float, float]:
-        """Return the central confidence interval, from Student's law with one degree fewer than blocks.
+        """Return the central confidence interval, from Student's law with the degrees of freedom of the error.
 
         Parameters
         ----------
@@ -71,7 +93,7 @@ class KLEstimate:
         Raises
         ------
         ParameterError
-            If `level` is out of range.
+            If `level` is out of range, or nothing is known of the error.
 
         Examples
         --------
@@ -81,15 +103,21 @@ class KLEstimate:
         level = finite("level", level, above=0.0, high=1 - 1e-15)
         if self.stderr == 0 or not math.isfinite(self.value):
             return self.value, self.value
-        if "blocks" not in self.diagnostics:
-            raise ParameterError("an interval needs the number of blocks that the error was estimated from")
+        degrees = self.diagnostics.get("degrees", self.diagnostics.get("blocks", 1) - 1)
+        if not degrees or not math.isfinite(self.stderr):
+            raise ParameterError(
+                "an interval needs an error, and the blocks or degrees of freedom that it was estimated from"
+            )
         from scipy.stats import t as student
 
-        half = float(student.ppf((1 + level) / 2, self.diagnostics["blocks"] - 1)) * self.stderr
+        half = float(student.ppf((1 + level) / 2, degrees)) * self.stderr
         return self.value - half, self.value + half
 
     def __str__(self):
         return f"{with_error(self.value, self.stderr)} nats"
+
+
+_ENTROPIES = {"curvature_error", "error_double_blocks", "replicates", "free_energy"}
 
 
 def with_error(value, error) -> str:
@@ -113,20 +141,45 @@ def with_error(value, error) -> str:
 
 
 def kl_divergence(
-    p, q, *, method="auto", error="auto", blocks=20, chains_axis=None, symmetry="none", paired=False
+    p,
+    q,
+    *,
+    method="auto",
+    error="auto",
+    blocks=20,
+    chains_axis=None,
+    symmetry="none",
+    paired=False,
+    between=(),
+    neighbours=4,
+    forced=False,
+    workers=1,
 ) -> KLEstimate:
-    """Estimate the relative entropy ``D(p||q)`` of what the caller has: laws, spins or activations.
+    """Estimate the relative entropy ``D(p||q)`` of what the caller has: laws, energies, spins or activations.
 
     Parameters
     ----------
-    p, q : laws, arrays, `Counts` or `Moments`, both of one kind
-        Objects with ``relative_entropy_to``: exact; a `Gaussian` may also meet floats or `Moments`. Integer or boolean
-        arrays (n,) of symbols or (n, w) of windows of two-valued spins, or `Counts`: discrete. Float arrays (n,) or
-        (n, d), or `Moments`: normal. n may differ.
-    method : {"auto", "exact", "zhang-grabchak", "plugin", "gaussian"}
-        "auto" takes "exact" for laws, "zhang-grabchak" for integers, the unbiased "gaussian" for floats.
-    error : {"auto", "jackknife"}
-        Delete-one-block jackknife with its quadratic part kept apart (`isingflow.resampling.jackknife`).
+    p, q : laws, `BoltzmannSamples`, arrays, `Counts` or `Moments`, both of one kind
+        Objects with ``relative_entropy_to``: exact; a `Gaussian` may also meet floats or `Moments`. `BoltzmannSamples`:
+        samples with known energies. Integer or boolean arrays (n,) of symbols or (n, w) of windows of two-valued spins,
+        or `Counts`: discrete. Float arrays (n,) or (n, d), or `Moments`: laws with densities. n may differ.
+    method : str
+        "auto" is the first of each kind.
+
+        - laws: "exact".
+        - energies: "mbar", from the pooled samples of both (`isingflow.divergence.boltzmann.pooled`); "mbar-ladder",
+          through the samples of `between` (automatic where there are any; needs the package pymbar).
+        - integers: "zhang-grabchak", bias-reduced and finite; "markov", the chain rule for windows of a Markov chain of
+          order one, of any length; "plugin", biased upward and ``inf`` where q misses a symbol of p.
+        - floats: "gaussian", unbiased for normal laws; "gaussian-diagonal", of independent components;
+          "gaussian-isotropic", of independent components of equal variance; "knn", nearest neighbours, for at most 5
+          components; "density-ratio", from a quadratic classifier. The last two need the samples, not `Moments`.
+    error : {"auto", "jackknife", "influence"}
+        "jackknife" deletes blocks, with its quadratic part kept apart (`isingflow.resampling.jackknife`); "influence"
+        is `isingflow.resampling.influence_error`, with the autocorrelation time of the influence values: linear, hence
+        too small where p and q agree. "auto" is the jackknife for integers, the Gaussians and the ladder, influence
+        for "mbar" (paired: jackknife) and "density-ratio", and the scatter of blocks for "knn", where the jackknife is
+        1.3 to 1.6 times too large.
     blocks : int
         Blocks of consecutive samples, at least 4. They must be longer than the autocorrelation time.
     chains_axis : int, optional
@@ -138,6 +191,15 @@ def kl_divergence(
         Whether sample ``i`` of p and of q come from the same configurations, inputs or networks: blocks are then
         deleted together. The estimate itself is unbiased for independent samples; of paired normal ones in d dimensions
         it is low by up to ``d (d + 3) / (2 n)``.
+    between : sequence of BoltzmannSamples
+        Intermediate states of a ladder, in order from p to q.
+    neighbours : int
+        For "knn": the rank of the neighbours whose distances are compared, at least 1.
+    forced : bool
+        Whether to accept "knn" beyond 10 components, and "gaussian" with so few samples that the value is unbiased but
+        its variance infinite: then without an error, and flagged.
+    workers : int
+        Threads of "knn"; the result does not depend on them.
 
     Returns
     -------
@@ -147,7 +209,10 @@ def kl_divergence(
     Raises
     ------
     ParameterError
-        If p and q are of different kinds or dimensions, empty, not finite, too few, or look discrete but are floats.
+        If p and q are of different kinds or dimensions, empty, not finite, too few, or look discrete but are floats; if
+        the method or the error does not fit them.
+    ConvergenceError
+        If the ladder finds no free energies.
 
     Warns
     -----
@@ -160,33 +225,219 @@ def kl_divergence(
     >>> p, q = rng.normal(size=(4000, 1)), 1.2 * rng.normal(size=(5000, 1))  # exact: 0.02954
     >>> print(kl_divergence(p, q))
     0.0311(44) nats
+    >>> print(kl_divergence(p, q, method="knn"))
+    0.030(17) nats
     """
     choice("method", method, METHODS)
-    choice("error", error, ("auto", "jackknife"))
+    choice("error", error, ("auto", "jackknife", "influence"))
     choice("symmetry", symmetry, discrete.SYMMETRIES)
-    blocks = whole("blocks", blocks, low=4)
+    blocks, workers = whole("blocks", blocks, low=4), whole("workers", workers)
+    resampled = {"error": error, "blocks": blocks, "paired": paired}
+    if len(between) and not isinstance(p, BoltzmannSamples):
+        raise ParameterError("between is for BoltzmannSamples: states between those of p and q")
     known = [hasattr(one, "relative_entropy_to") for one in (p, q)]
     if all(known):
-        return _between_laws(p, q, method)
+        return _between_laws(p, q, method, error)
     if any(known):
-        return _law_and_samples(p, q, method, blocks, chains_axis)
-    p, q = _statistics(p, q, blocks, chains_axis, method)
-    if isinstance(p, Counts):
-        _check_method(method, ("auto", "zhang-grabchak", "plugin"), "counts of symbols")
-        return _discrete(p.fold(symmetry), q.fold(symmetry), method, blocks, paired)
-    _check_method(method, ("auto", "gaussian"), "moments of floats")
+        return _law_and_samples(p, q, method, chains_axis, forced=forced, **resampled)
+    if both_are(BoltzmannSamples, p, q, chains_axis):
+        return from_energies(p, q, "value", method, between=between, **resampled)
+    if both_are(Counts, p, q, chains_axis):
+        return _discrete(p, q, method, symmetry, **resampled)
+    if not both_are(Moments, p, q, chains_axis):
+        p, q = (samples.in_chains(name, one, chains_axis) for name, one in (("p", p), ("q", q)))
+        samples.same_components(p, q)
+        if not samples.are_floats(p, q):
+            return _discrete(p, q, method, symmetry, **resampled)
     if symmetry != "none":
         raise ParameterError(f"symmetry={symmetry!r} is one of windows of spins, not of floats")
-    return _gaussian(p, q, blocks, paired)
+    if isinstance(p, Moments):
+        method = check_method(method, OF_MOMENTS, "moments of floats")
+        p, q = _same_origin(p, q, method)
+        return _gaussian(p, q, method, forced=forced, **resampled)
+    if method == "auto":
+        samples.refuse_discrete_floats(p, q)
+    method = check_method(method, OF_FLOATS, "floats")
+    p, q = centred(p, q, squares=method in OF_MOMENTS[1:])
+    if method == "knn":
+        return _knn(p, q, neighbours=neighbours, forced=forced, workers=workers, **resampled)
+    if method == "density-ratio":
+        return _density_ratio(p, q, **resampled)
+    return _gaussian(p, q, method, forced=forced, **resampled)
 
 
-def _check_method(method, legal, what):
+def both_are(kind, p, q, chains_axis) -> bool:
+    """Return whether both are records of this kind, or raise if only one is, or if they are to have axes."""
+    if not (isinstance(p, kind) or isinstance(q, kind)):
+        return False
+    if not (isinstance(p, kind) and isinstance(q, kind)):
+        raise ParameterError(f"p and q must both be {kind.__name__}, got {type(p).__name__}, {type(q).__name__}")
+    refuse_chains_axis(kind, chains_axis)
+    return True
+
+
+def refuse_chains_axis(kind, chains_axis) -> None:
+    """Raise if `chains_axis` is given for a kind of record that has no axes."""
+    if chains_axis is not None:
+        raise ParameterError(
+            "chains_axis is for arrays; BoltzmannSamples know their chains, and the records of counts and moments are "
+            f"in order already, got {chains_axis!r} with {kind.__name__}"
+        )
+
+
+def check_method(method, legal, what) -> str:
+    """Return the method, the first of the `legal` ones for "auto", or raise if it does not fit."""
+    if method == "auto":
+        return legal[0]
     if method not in legal:
-        raise ParameterError(f"method {method!r} does not fit {what}; legal are {', '.join(map(repr, legal))}")
+        raise ParameterError(
+            f"method {method!r} does not fit {what}; legal are {', '.join(map(repr, ('auto', *legal)))}"
+        )
+    return method
 
 
-def _between_laws(p, q, method):
-    _check_method(method, ("auto", "exact"), "known laws")
+def check_error(error, legal, method) -> str:
+    """Return the error, the first of the `legal` ones for "auto", or raise if the method has no such error."""
+    if error == "auto" and legal:
+        return legal[0]
+    if error != "auto" and error not in legal:
+        options = ("auto", *(one for one in legal if one != "batches"))
+        raise ParameterError(
+            f"method {method!r} has no error={error!r}; legal are {', '.join(map(repr, dict.fromkeys(options)))}"
+        )
+    return error
+
+
+def centred(*arrays, squares=False) -> list[samples.Points]:
+    """Return arrays of floats less their common mean, which changes nothing but the rounding."""
+    centre = np.concatenate([one.reshape(-1, one.shape[2]) for one in arrays]).mean(axis=0)
+    return [samples.Points(one - centre, squares) for one in arrays]
+
+
+def from_totals(
+    value, gradient, given, statistics, *, error, blocks, paired=False, diagnostics=None, flags=(), **about
+) -> KLEstimate:
+    """Return a function of the totals of one or two samples, with its error.
+
+    Parameters
+    ----------
+    value : callable
+        ``value(*totals) -> float64 (...)`` on arrays of totals (..., k).
+    gradient : callable
+        ``gradient(*totals)``: one gradient for each sample, as its ``influence`` takes them.
+    given : sequence
+        One or two samples in a form of `isingflow.divergence.samples`.
+    statistics : sequence of numpy.ndarray
+        (blocks, k) each: theirs, as `blocked` gives them.
+    error : {"jackknife", "influence"}
+    blocks : int
+    paired : bool
+        Whether samples are to be deleted, or their influence added, together.
+    diagnostics, flags, about
+        Of the estimate, as far as they are known already.
+    """
+    about = {**about, "diagnostics": {**(diagnostics or {}), "error": error}, "flags": tuple(flags)}
+    if paired and given[0].influences != given[-1].influences:
+        raise ParameterError(
+            f"paired samples must be equally many, got {given[0].influences} and {given[-1].influences}"
+        )
+    if error == "influence":
+        totals = [one.sum(axis=0) for one in statistics]
+        moved = [one.influence(by) for one, by in zip(given, gradient(*totals), strict=True)]
+        return by_influence(float(value(*totals)), moved, [one.chains for one in given], paired=paired, **about)
+    entries = sum(one.shape[1] for one in statistics)
+    within_memory(f"jackknife replicates of {entries} totals (error='influence' has none)", 8 * blocks**2 * entries)
+
+    def deleting(blocked):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if len(blocked) == 1:
+                return jackknife(lambda total, _: value(total), *blocked, *blocked, paired=True)
+            return jackknife(value, *blocked, paired=paired)
+
+    found = deleting(statistics)
+    double = deleting([block_sums(one, blocks // 2) for one in statistics]).error if blocks >= 8 else None
+    return by_jackknife(found, double, blocks, paired=paired or len(statistics) == 1, **about)
+
+
+def statistics_of(given, error, blocks) -> list[np.ndarray]:
+    """Return the additive statistics of samples: of each block for the jackknife, otherwise of all together."""
+    return [one.blocked(blocks) if error == "jackknife" else one.total[None] for one in given]
+
+
+def by_jackknife(found, double, blocks, *, paired, diagnostics, flags, **about) -> KLEstimate:
+    """Return an estimate from what the jackknife found, and from the error at twice the block length."""
+    diagnostics = {**diagnostics, "blocks": blocks}
+    if paired:
+        diagnostics["replicates"] = found.replicates_p
+    if not math.isfinite(found.error):  # without some block there is no estimate
+        return KLEstimate(found.value, math.inf, diagnostics=diagnostics, flags=(*flags, "no-error"), **about)
+    if math.isfinite(found.curvature_error):
+        diagnostics["curvature_error"] = found.curvature_error
+    if double is not None:
+        diagnostics["error_double_blocks"] = double
+    lengths = {name: about.get(f"n_{name}", 0) / blocks for name in "pq"}
+    diagnostics |= {f"block_length_{name}": length for name, length in lengths.items() if length}
+    alike = max(map(neighbours_alike, (found.replicates_p, found.replicates_q)))
+    return KLEstimate(found.value, found.error, **_marked_alike(alike, diagnostics, flags), **about)
+
+
+def _marked_alike(alike, diagnostics, flags):
+    # neighbouring blocks are alike where they are shorter than the correlation in the data
+    return {
+        "diagnostics": {**diagnostics, "neighbouring_blocks_correlation": alike},
+        "flags": (*flags, "blocks-too-short") if alike > ALIKE else flags,
+    }
+
+
+def by_influence(value, moved, chains, *, paired, diagnostics, flags, **about) -> KLEstimate:
+    """Return an estimate with the error that the influence values of one or two samples tell.
+
+    Parameters
+    ----------
+    value : float
+        Nats.
+    moved : list of numpy.ndarray
+        float64 (n,) each: the deviation of the estimate is the sum of their means.
+    chains : list of int
+        Independent chains in each.
+    paired : bool
+        Whether to add them up sample by sample.
+    diagnostics, flags, about
+        As in `from_totals`.
+    """
+    for values, several in zip(moved, chains, strict=True):
+        if len(values) < boltzmann.FEWEST * several:
+            raise ParameterError(
+                f"error='influence' needs at least {boltzmann.FEWEST} samples or records in each of {several} "
+                f"chain(s), got {len(values)} in all: sample more, or keep batches apart when they are merged"
+            )
+    if paired:
+        if len(moved[0]) != len(moved[-1]) or chains[0] != chains[-1]:
+            raise ParameterError(
+                f"paired samples must be equally many, in as many chains, got {len(moved[0])} and {len(moved[-1])} in "
+                f"{chains[0]} and {chains[-1]}"
+            )
+        moved = [sum(moved)]
+    found = [influence_error(values, chains=several) for values, several in zip(moved, chains, strict=False)]
+    variances = np.array([one.error**2 for one in found])
+    total = float(variances.sum())
+    degrees = [one.degrees for one in found]
+    # Welch and Satterthwaite
+    joint = total**2 / float(np.sum(variances**2 / degrees)) if total > 0 else min(degrees)
+    names = "pq" if len(found) == 2 or paired else ("p" if about["n_p"] else "q")
+    times = {
+        f"autocorrelation_time_{name}": found[min(i, len(found) - 1)].autocorrelation.time
+        for i, name in enumerate(names)
+    }
+    if not all(one.autocorrelation.enough for one in found):
+        flags = (*flags, "short-run")
+    return KLEstimate(
+        value, math.sqrt(total), diagnostics={**diagnostics, **times, "degrees": joint}, flags=flags, **about
+    )
+
+
+def _between_laws(p, q, method, error):
+    check_error(error, ERRORS[check_method(method, ("exact",), "known laws")], "exact")
     value = float(p.relative_entropy_to(q))
     if value == math.inf:
         _warn_infinite("q gives no mass to something p does")
@@ -197,191 +448,257 @@ def _warn_infinite(why):
     warnings.warn(f"the relative entropy is infinite: {why}", InfiniteDivergenceWarning, stacklevel=4)
 
 
-def _discrete(p, q, method, blocks, paired):
+_SYMBOL_ESTIMATORS = {
+    "zhang-grabchak": (discrete.zhang_grabchak, discrete.zhang_grabchak_gradient),
+    "plugin": (discrete.plugin, discrete.plugin_gradient),
+    "markov": (discrete.markov, discrete.markov_gradient),
+}
+
+
+def _discrete(p, q, method, symmetry, *, error, blocks, paired):
+    method = check_method(method, OF_SYMBOLS, "counts of symbols")
+    error = check_error(error, ERRORS[method], method)
+    given = tallied(p, q, symmetry, pairs=method == "markov")
+    value, gradient = _SYMBOL_ESTIMATORS[method]
+    statistics = statistics_of(given, error, blocks)
+    a, b = (one.sum(axis=0) for one in statistics)
+    diagnostics, flags = _unseen(a, b, tables=given[0].dof - 1 if method == "markov" else 1)
+    about = {"method": method, "n_p": given[0].number, "n_q": given[1].number, "dof": given[0].dof}
+    if method == "plugin" and flags:
+        _warn_infinite("q misses symbols that p shows; zhang-grabchak is finite there")
+        return KLEstimate(math.inf, math.inf, diagnostics=diagnostics, flags=flags, **about)
+    resampled = {"error": error, "blocks": blocks, "paired": paired}
+    return from_totals(value, gradient, given, statistics, diagnostics=diagnostics, flags=flags, **resampled, **about)
+
+
+def tallied(p, q, symmetry="none", *, pairs=False) -> list:
+    """Return two `Counts`, or two arrays of integers (chains, n, w), as samples of common symbols or pairs."""
+    if pairs and symmetry != "none":
+        raise ParameterError(
+            f"symmetry={symmetry!r} folds symbols of whole windows, method 'markov' counts pairs: take 'zhang-grabchak'"
+        )
+    if not isinstance(p, Counts):
+        found = samples.neighbour_pairs(p, q) if pairs else samples.symbols(p, q)
+        if symmetry != "none":
+            if found[0].size != 2 ** found[0].dof:
+                raise ParameterError(f"symmetry={symmetry!r} is one of windows of spins, (n, w), not of symbols")
+            classes = discrete.symmetry_classes(found[0].dof, symmetry)
+            found = [one.mapped(classes) for one in found]
+        return found if pairs else samples.seen(*found)
     if p.records.shape[1] != q.records.shape[1] or p.dof != q.dof:
         raise ParameterError(
             f"p and q must have the same symbols, got {p.records.shape[1]} and {q.records.shape[1]} of {p.dof} and "
             f"{q.dof} variables: compare windows of equal size"
         )
-    estimator = discrete.plugin if method == "plugin" else discrete.zhang_grabchak
-    total_p, total_q = p.total, q.total
-    unseen = float(total_p[total_q == 0].sum() / total_p.sum())
+    found = [samples.tables(one.fold(symmetry), pairs=pairs) for one in (p, q)]
+    return found if pairs else samples.seen(*found)
+
+
+def _unseen(a, b, *, tables=1):
+    """Diagnostics and flags of the totals of p and q; of several tables side by side those of the worst."""
+    a, b = a.reshape(tables, -1), b.reshape(tables, -1)
+    n, m = a.sum(axis=1), b.sum(axis=1)
+    unseen = float(np.max(np.sum(a * (b == 0), axis=1) / n))
     diagnostics = {
         "unseen_mass": unseen,
-        "coverage_p": 1 - float(np.sum(total_p == 1) / total_p.sum()),
-        "coverage_q": 1 - float(np.sum(total_q == 1) / total_q.sum()),
+        "coverage_p": 1 - float(np.max(np.sum(a == 1, axis=1) / n)),
+        "coverage_q": 1 - float(np.max(np.sum(b == 1, axis=1) / m)),
     }
-    name = "plugin" if method == "plugin" else "zhang-grabchak"
-    n_p, n_q = int(total_p.sum()), int(total_q.sum())
-    flags = ("unseen-mass",) if unseen > 0 else ()
-    if name == "plugin" and unseen > 0:
-        _warn_infinite("q misses symbols that p shows; zhang-grabchak is finite there")
-        return KLEstimate(math.inf, math.inf, name, n_p, n_q, p.dof, diagnostics, flags)
-    return _with_jackknife(estimator, p.records, q.records, blocks, paired, name, n_p, n_q, p.dof, diagnostics, flags)
+    return diagnostics, ("unseen-mass",) if unseen > 0 else ()
 
 
-def _law_and_samples(p, q, method, blocks, chains_axis):
-    law, samples = (p, q) if hasattr(p, "relative_entropy_to") else (q, p)
-    if not isinstance(law, Gaussian) or isinstance(samples, Counts):
+def _law_and_samples(p, q, method, chains_axis, **options):
+    law_first = hasattr(p, "relative_entropy_to")
+    law, sample = (p, q) if law_first else (q, p)
+    if not isinstance(law, Gaussian) or isinstance(sample, (Counts, BoltzmannSamples)):
         raise ParameterError(
             "a law can be compared with another law, and a Gaussian with floats or Moments too, got "
             f"{type(p).__name__} and {type(q).__name__}"
         )
-    _check_method(method, ("auto", "gaussian"), "a Gaussian and samples")
-    if not isinstance(samples, Moments):
-        chains = _chains("the sample", samples, chains_axis)
-        if chains[0].shape[1] != law.dof:
-            raise ParameterError(f"the sample must have the law's {law.dof} components, got {chains[0].shape[1]}")
-        samples = _moments_about(law.mean, chains, blocks)
-        law = Gaussian(np.zeros(law.dof), law.cov)
-    return _gaussian(*((law, samples) if hasattr(p, "relative_entropy_to") else (samples, law)), blocks, paired=False)
+    method = check_method(method, ("gaussian",), "a Gaussian and samples")
+    if isinstance(sample, Moments):
+        refuse_chains_axis(Moments, chains_axis)
+        law, sample = _about(law, getattr(sample, "origin", 0.0)), samples.MomentRecords(sample)
+    else:
+        chains = samples.in_chains("the sample", sample, chains_axis)
+        if chains.shape[2] != law.dof:
+            raise ParameterError(f"the sample must have the law's {law.dof} components, got {chains.shape[2]}")
+        law, sample = _about(law, law.mean), samples.Points(chains - law.mean)
+    return _gaussian(*((law, sample) if law_first else (sample, law)), method, **{**options, "paired": False})
 
 
-def _gaussian(p, q, blocks, paired):
+def _about(law, origin):
+    return Gaussian(law.mean - origin, law.cov)
+
+
+def _same_origin(p, q, method):
+    """Both `Moments` as records; sums about different origins cannot be compared."""
+    if p.dof == q.dof and not np.array_equal(getattr(p, "origin", 0), getattr(q, "origin", 0)):
+        raise ParameterError(
+            f"moments of p and q must be about one origin, got {p.origin} and {q.origin}: pass both to Moments.of"
+        )
+    return [samples.MomentRecords(one, method in OF_MOMENTS[1:]) for one in (p, q)]
+
+
+def _moment_estimator(method):
+    name = {"gaussian": "unbiased", "gaussian-diagonal": "diagonal", "gaussian-isotropic": "isotropic"}[method]
+    return getattr(gaussian, name), getattr(gaussian, f"{name}_gradient", None)
+
+
+def _gaussian(p, q, method, *, error, blocks, paired, forced):
     if p.dof != q.dof:
         raise ParameterError(f"p and q must have equal dimensions, got {p.dof} and {q.dof}: compare equal windows")
+    error = check_error(error, ERRORS[method], method)
     d = p.dof
-    sampled = {name: one for name, one in (("p", p), ("q", q)) if isinstance(one, Moments)}
-    numbers = {name: int(one.counts.sum()) for name, one in sampled.items()}
-    needed = {"p": d + 1, "q": d + 5}
-    if any(n - 2 * -(-n // blocks) < needed[name] for name, n in numbers.items()):
-        raise ParameterError(
-            f"a covariance in {d} dimensions needs more samples: with two of {blocks} blocks deleted at least {d + 1} "
-            f"of p and {d + 5} of q, got {' and '.join(map(str, numbers.values()))} in all; sample more or compare "
-            "fewer components"
-        )
-    fewest = min(numbers.values())
-    flags = ("n-near-d",) if fewest < 3 * d else ()
-    diagnostics = {"samples_per_dimension": fewest / d}
-    for name, one in sampled.items():
-        _, _, cov = gaussian.covariance(one.packed().sum(axis=0))
-        scale = np.sqrt(np.diag(cov))
-        if not (scale > 0).all() or np.linalg.matrix_rank(cov / np.outer(scale, scale), hermitian=True) < d:
-            raise ParameterError(
-                f"the covariance of {name} is singular: drop constant or linearly dependent components"
-            )
-    about = "gaussian", numbers.get("p", 0), numbers.get("q", 0), d, diagnostics, flags
-    if len(sampled) == 2:
-        return _with_jackknife(gaussian.unbiased, p.packed(), q.packed(), blocks, paired, *about)
-    # a sample and a law: the one that is sampled stands for both, and is resampled alone
-    estimator = (
-        (lambda total, _: gaussian.unbiased(p, total))
-        if "q" in sampled
-        else (lambda total, _: gaussian.unbiased(total, q))
+    joint = d if method == "gaussian" else 1  # components whose covariances are estimated
+    sampled = {name: one for name, one in (("p", p), ("q", q)) if not isinstance(one, Gaussian)}
+    enough = _enough_samples(sampled, joint, error, blocks, forced)
+    given = list(sampled.values())
+    large = (
+        method == "gaussian" and error == "jackknife" and d > getattr(gaussian, "LARGE", math.inf) and len(given) == 2
     )
-    (records,) = (one.packed() for one in sampled.values())
-    return _with_jackknife(estimator, records, records, blocks, True, *about)
+    if large:
+        moments = [one.moments(blocks) for one in given]
+        statistics = [one.packed() for one in moments]
+    else:
+        statistics = statistics_of(given, error if enough else "influence", blocks)
+    totals = {name: one.sum(axis=0) for name, one in zip(sampled, statistics, strict=True)}
+    for name, total in totals.items():
+        refuse_singular(name, total, d, squares=method != "gaussian")
+
+    fewest = min(one.number for one in given)
+    numbers = {f"n_{name}": sampled[name].number if name in sampled else 0 for name in "pq"}
+    about = {"method": method, "dof": d, **numbers, "diagnostics": {"samples_per_dimension": fewest / d}}
+    about["flags"] = ("n-near-d",) if fewest < 3 * joint or not enough else ()
+    value, gradient = _moment_estimator(method)
+    if not enough:
+        both = (totals.get("p", p), totals.get("q", q))
+        return KLEstimate(float(value(*both)), math.inf, **about | {"flags": (*about["flags"], "no-error")})
+    if large:
+        about["diagnostics"]["error"] = error
+        found = gaussian.large_jackknife(*moments, paired)
+        halves = [one.blocked(blocks // 2) for one in moments]
+        double = gaussian.large_jackknife(*halves, paired).error if blocks >= 8 else None
+        return by_jackknife(found, double, blocks, paired=paired, **about)
+    if len(given) == 1:  # a law and a sample: a function of one total
+        value, gradient = _beside_law(p, q, value, gradient)
+    return from_totals(value, gradient, given, statistics, error=error, blocks=blocks, paired=paired, **about)
 
 
-def _with_jackknife(estimator, records_p, records_q, blocks, paired, method, n_p, n_q, dof, diagnostics, flags):
-    blocks_p, blocks_q = block_sums(records_p, blocks), block_sums(records_q, blocks)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = jackknife(estimator, blocks_p, blocks_q, paired=paired)
-    diagnostics = {**diagnostics, "blocks": blocks, "curvature_error": found.curvature_error}
+def _beside_law(p, q, value, gradient):
+    if isinstance(p, Gaussian):
+        return lambda total: value(p, total), lambda total: gradient(p, total)[1:]
+    return lambda total: value(total, q), lambda total: gradient(total, q)[:1]
+
+
+def _enough_samples(sampled, d, error, blocks, forced):
+    """Whether the error is finite too; raise if the value is not unbiased, or if the error is not and not forced."""
+    numbers = {name: one.number for name, one in sampled.items()}
+    spared = dict.fromkeys(sampled, 0)
+    if error == "jackknife" and min(numbers.values()) >= blocks:
+        spared = {name: int(np.sort(one.sizes(blocks))[-2:].sum()) for name, one in sampled.items()}
+    if all(numbers[name] - spared[name] >= d + (1 if name == "p" else 5) for name in sampled):
+        return True
+    if forced and all(number >= d + (1 if name == "p" else 3) for name, number in numbers.items()):
+        return False
+    deleted = f", with two of {blocks} blocks deleted," if error == "jackknife" else ""
+    raise ParameterError(
+        f"a covariance in {d} dimensions needs more samples:{deleted} at least {d + 1} of p and {d + 5} of q, got "
+        f"{' and '.join(map(str, numbers.values()))} in all; sample more, compare fewer components, declare a model by "
+        "method='gaussian-diagonal' or 'gaussian-isotropic', or force a value without an error by forced=True"
+    )
+
+
+def refuse_singular(name, total, d, *, squares=False) -> None:
+    """Raise if the covariance of a total of moments is singular, or where these are squares a variance zero."""
+    if squares:
+        variances = total[1 + d :] - total[1 : 1 + d] ** 2 / total[0]
+        if not (variances > 0).all():
+            raise ParameterError(f"a variance of {name} is zero: drop constant components")
+        return
+    _, _, cov = gaussian.covariance(total)
+    scale = np.sqrt(np.diag(cov))
+    if not (scale > 0).all() or np.linalg.matrix_rank(cov / np.outer(scale, scale), hermitian=True) < d:
+        raise ParameterError(f"the covariance of {name} is singular: drop constant or linearly dependent components")
+
+
+def _knn(p, q, *, error, blocks, paired, neighbours, forced, workers):
+    from isingflow.divergence import neighbours as nearest
+
+    error = check_error(error, ERRORS["knn"], "knn")
+    flags = nearest.check_dimension(p.dof, forced=forced)
+    labels = p.labels(blocks), q.labels(blocks)
+    if paired and p.number != q.number:
+        raise ParameterError(f"paired samples must be equally many, got {p.number} and {q.number}")
+    options = {"neighbours": neighbours, "workers": workers}
+    diagnostics = {"error": error, "blocks": blocks, "samples_per_dimension": min(p.number, q.number) / p.dof}
+    if error == "batches":
+        value = nearest.knn(p.flat, q.flat, **options)
+        batches = nearest.knn_batches(p.flat, q.flat, *labels, **options)
+        stderr = float(np.std(batches, ddof=1)) / math.sqrt(blocks)
+        alike = neighbours_alike(batches)
+    else:
+        value, *without = nearest.knn_blocks(p.flat, q.flat, *labels, paired=paired, **options)
+        stderr = _delete_one_error(without[:1] if paired else without)
+        alike = max(map(neighbours_alike, without))
+    marked = _marked_alike(alike, diagnostics, flags)
+    return KLEstimate(value, stderr, "knn", p.number, q.number, p.dof, **marked)
+
+
+def _delete_one_error(replicates):
+    return math.sqrt(sum((len(one) - 1) * float(np.var(one)) for one in replicates))
+
+
+def _density_ratio(p, q, *, error, blocks, paired):
+    from isingflow.divergence.ratio import density_ratio
+
+    error = check_error(error, ERRORS["density-ratio"], "density-ratio")
+    found = density_ratio(p.flat, q.flat)
+    about = {"method": "density-ratio", "n_p": p.number, "n_q": q.number, "dof": p.dof, "flags": found.flags}
+    diagnostics = {**found.diagnostics, "error": error}
+    moved = [found.influence_p, found.influence_q]
+    return by_influence(found.value, moved, [p.chains, q.chains], paired=paired, diagnostics=diagnostics, **about)
+
+
+def from_energies(p, q, quantity, method, *, between, error, blocks, paired) -> KLEstimate:
+    """Return the "value" or the "jensen_shannon" of what `isingflow.divergence.boltzmann` finds, with its error."""
+    method = check_method(method, OF_ENERGIES[::-1] if len(between) else OF_ENERGIES, "samples with known energies")
+    if method == "mbar" and len(between):
+        raise ParameterError("method 'mbar' is one of two states: drop those between, or take 'mbar-ladder'")
+    if error == "auto" and paired:
+        error = "jackknife"
+    error = check_error(error, ERRORS[method], method)
+    about = {"method": method, "n_p": len(p), "n_q": len(q), "dof": 1}
+    if method == "mbar-ladder":
+        found = boltzmann.ladder(p, q, between, blocks=blocks)
+        without = getattr(found.replicates, quantity)
+        diagnostics = {"error": error, "blocks": blocks, "overlap": found.overlap}
+        diagnostics["free_energy"] = float(found.free_energies[-1])
+        flags = ("poor-overlap",) if found.overlap < POOR_OVERLAP else ()
+        marked = _marked_alike(neighbours_alike(without), diagnostics, flags)
+        return KLEstimate(getattr(found, quantity), _delete_one_error([without]), **marked, **about)
+    if paired and (len(p), p.chains) != (len(q), q.chains):
+        raise ParameterError(f"paired samples must be equally many, in as many chains, got {len(p)} and {len(q)}")
+    found = boltzmann.pooled(p, q)
+    about["diagnostics"] = {
+        "error": error,
+        "overlap": found.overlap,
+        "effective_samples_p": found.effective_p,
+        "effective_samples_q": found.effective_q,
+        "free_energy": found.free_energy,
+    }
+    about["flags"] = ("poor-overlap",) if found.overlap < POOR_OVERLAP else ()
+    value = getattr(found, quantity)
+    if error == "influence":
+        if paired:
+            raise ParameterError("paired samples with known energies have error='jackknife' only")
+        prefix = "" if quantity == "value" else f"{quantity}_"
+        moved = [getattr(found, f"{prefix}influence_{name}") for name in "pq"]
+        return by_influence(value, moved, [p.chains, q.chains], paired=False, **about)
+    labels = [one.block_labels(blocks) for one in (p, q)]
+    without = [getattr(one, quantity) for one in boltzmann.replicates(p, q, *labels, paired=paired)]
+    about["diagnostics"]["blocks"] = blocks
     if paired:
-        diagnostics["replicates"] = found.replicates_p
-    if not math.isfinite(found.error):  # without some block there is no estimate
-        return KLEstimate(found.value, math.inf, method, n_p, n_q, dof, diagnostics, (*flags, "no-error"))
-    if blocks >= 8:
-        double = jackknife(estimator, *(block_sums(one, blocks // 2) for one in (blocks_p, blocks_q)), paired=paired)
-        diagnostics["error_double_blocks"] = double.error
-    # neighbouring blocks are alike where they are shorter than the correlation in the data
-    alike = max(_neighbours_alike(one) for one in (found.replicates_p, found.replicates_q))
-    diagnostics["neighbouring_blocks_correlation"] = alike
-    if alike > ALIKE:
-        flags = (*flags, "blocks-too-short")
-    return KLEstimate(found.value, found.error, method, n_p, n_q, dof, diagnostics, flags)
-
-
-def _neighbours_alike(replicates):
-    deviations = replicates - replicates.mean()
-    total = float(deviations @ deviations)
-    return float(deviations[1:] @ deviations[:-1]) / total if total > 0 else 0.0
-
-
-def _statistics(p, q, blocks, chains_axis, method):
-    """Bring both arguments to `Counts` or to `Moments`."""
-    for kind in (Counts, Moments):
-        if isinstance(p, kind) or isinstance(q, kind):
-            if not (isinstance(p, kind) and isinstance(q, kind)):
-                raise ParameterError(
-                    f"p and q must both be {kind.__name__}, got {type(p).__name__}, {type(q).__name__}"
-                )
-            if chains_axis is not None:
-                raise ParameterError(
-                    "chains_axis is for arrays; the records of counts and moments are in order already"
-                )
-            return p, q
-    p, q = (_chains(name, one, chains_axis) for name, one in (("p", p), ("q", q)))
-    if p[0].shape[1:] != q[0].shape[1:]:
-        raise ParameterError(f"p and q must have equal dimensions, got {p[0].shape[1:]} and {q[0].shape[1:]} a sample")
-    kinds = {np.issubdtype(chain.dtype, np.floating) for chain in (*p, *q)}
-    if len(kinds) > 1:
-        raise ParameterError("p and q must both be integers or both be floats")
-    if kinds == {False}:
-        return _count(p, q, blocks, method)
-    return _moments(p, q, blocks, method)
-
-
-def _chains(name, samples, chains_axis):
-    """A list of chains, each (n, components), of one array; checked, never changed."""
-    try:
-        array = np.asarray(samples)
-    except ValueError as error:
-        raise ParameterError(f"{name} must be an array of samples: {error}") from error
-    if chains_axis is not None:
-        array = np.moveaxis(array, whole("chains_axis", chains_axis, low=-array.ndim, high=array.ndim - 1), 0)
-    else:
-        array = array[None]
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.size == 0:
-        raise ParameterError(f"{name} must be (samples,) or (samples, components) and not be empty, got {array.shape}")
-    if array.dtype.kind not in "biuf":
-        raise ParameterError(f"{name} must hold integers, booleans or floats, got {array.dtype}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ParameterError(f"{name} must be finite, got NaN or infinite entries")
-    return list(array)
-
-
-def _in_blocks(chains, blocks):
-    """Cut chains into blocks that do not cross them."""
-    if blocks % len(chains):
-        raise ParameterError(f"the number of blocks must be a multiple of the {len(chains)} chains, got {blocks}")
-    each = blocks // len(chains)
-    if len(chains[0]) < each:
-        raise ParameterError(f"{blocks} blocks need at least {each} samples in a chain, got {len(chains[0])}")
-    return [block for chain in chains for block in np.array_split(chain, each)]
-
-
-def _count(p, q, blocks, method):
-    values = np.unique(np.concatenate([np.unique(chain) for chain in (*p, *q)]))
-    width = p[0].shape[1]
-    if width == 1:
-        symbols, dof = len(values), 1
-        places = np.ones(1, np.int64)
-    else:
-        if len(values) > 2:
-            raise ParameterError(f"windows must hold spins of two values, got {len(values)}: {values[:5].tolist()}...")
-        if width > LONGEST_WINDOW:
-            raise ParameterError(f"windows of {width} spins are too long for counting: at most {LONGEST_WINDOW}")
-        symbols, dof = 2**width, width
-        places = 2 ** np.arange(width)
-
-    def tally(block):
-        return np.bincount(np.searchsorted(values, block) @ places, minlength=symbols)
-
-    return tuple(Counts(np.array([tally(b) for b in _in_blocks(one, blocks)]), dof) for one in (p, q))
-
-
-def _moments(p, q, blocks, method):
-    everything = np.concatenate([*p, *q])
-    if method == "auto" and len(np.unique(everything)) <= 3:
-        raise ParameterError("floats with three or fewer distinct values look discrete: pass integers")
-    centre = everything.mean(axis=0)  # a common shift changes nothing but the rounding
-    return tuple(_moments_about(centre, one, blocks) for one in (p, q))
-
-
-def _moments_about(centre, chains, blocks):
-    records = [Moments.of(block - centre) for block in _in_blocks(chains, blocks)]
-    return Moments(*(np.concatenate([getattr(r, f) for r in records]) for f in ("counts", "sums", "products")))
+        about["diagnostics"]["replicates"] = without[0]
+    marked = _marked_alike(max(map(neighbours_alike, without)), about.pop("diagnostics"), about.pop("flags"))
+    return KLEstimate(value, _delete_one_error(without[:1] if paired else without), **marked, **about)

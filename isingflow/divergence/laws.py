@@ -79,6 +79,17 @@ class Gaussian:
         log_ratio = 2 * np.sum(np.log(np.diag(there) / np.diag(here)))
         return float((np.sum(ratio**2) - self.dof + shift @ shift + log_ratio) / 2)
 
+    def entropy(self) -> float:
+        """Return the differential entropy ``[d ln(2 pi e) + ln |cov|]/2`` in nats, of either sign.
+
+        Examples
+        --------
+        >>> Gaussian([0.0], [[1.0]]).entropy()
+        1.4189385332046727
+        """
+        log_determinant = 2 * math.fsum(np.log(np.diag(np.linalg.cholesky(self.cov))))
+        return (self.dof * math.log(2 * math.pi * math.e) + log_determinant) / 2
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Categorical:
@@ -119,3 +130,14 @@ class Categorical:
             raise ParameterError(f"a law on {len(self.probs)} symbols can only be compared with another, got {other!r}")
         p, q = self.probs[self.probs > 0], other.probs[self.probs > 0]
         return math.inf if (q == 0).any() else math.fsum(p * np.log(p / q))
+
+    def entropy(self) -> float:
+        """Return ``-sum p ln p`` in nats, from 0 to ``ln k``.
+
+        Examples
+        --------
+        >>> Categorical([0.5, 0.5, 0.0]).entropy() == math.log(2)
+        True
+        """
+        seen = self.probs[self.probs > 0]
+        return 0.0 - math.fsum(seen * np.log(seen))
