@@ -36,7 +36,7 @@ BIAS_VARIANCE = 0.05
 WEIGHT_VARIANCES = (1.5, 1.760955, 2.5)
 """Below, at and above the edge of chaos at this bias variance."""
 
-DRAWN_NETWORKS = (120, 140, 200)
+DRAWN_NETWORKS = (110, 120, 200)
 """Networks with drawn weights at each: errors below 2 % of the curve's asymptote, which is lowest at the last."""
 
 DEEP_WEIGHT_VARIANCES = (1.25, 1.4, 1.6, 2.0, 2.25, 3.0)

@@ -10,19 +10,23 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def tanh(x):
-    """Return tanh(x) to 5e-16, relative; the rational function is the one of Moshier's Cephes library.
+    """Return tanh(x) to 4e-16, relative: ``(e^2x - 1)/(e^2x + 1)``, where ``e^y - 1 = 2^k (e^r - 1) + 2^k - 1``.
 
-    Ours because libm's, at 36 ns against 14, takes most of the time of the conditional ensemble.
+    Ours because libm's takes most of the time of the conditional ensemble: without branches and calls a loop over it
+    becomes vector instructions.
     """
-    if abs(x) > 0.625:
-        decay = math.exp(-2.0 * abs(x))
-        return math.copysign((1.0 - decay) / (1.0 + decay), x)
-    z = x * x
-    above = (-9.64399179425052238628e-1 * z - 9.92877231001918586564e1) * z - 1.61468768441708447952e3
-    below = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z + 4.84406305325125486048e3
-    return x + x * z * above / below
+    y = 2.0 * min(abs(x), 20.0)  # beyond, it is 1
+    shifted = y * 1.4426950408889634 + 6755399441055744.0  # k, the nearest integer to y/ln 2, stands in the last bits
+    k = shifted - 6755399441055744.0
+    r = (y - k * 6.93147180369123816490e-1) - k * 1.90821492927058770002e-10
+    q = r * r  # the series of e^r - 1 - r, its even and its odd terms
+    even = ((((q * (1 / 479001600) + 1 / 3628800) * q + 1 / 40320) * q + 1 / 720) * q + 1 / 24) * q + 1 / 2
+    odd = ((((q * (1 / 6227020800) + 1 / 39916800) * q + 1 / 362880) * q + 1 / 5040) * q + 1 / 120) * q + 1 / 6
+    power = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
+    excess = power * (r + (q * even + q * r * odd)) + (power - 1.0)
+    return math.copysign(excess / (excess + 2.0), x)
 
 
 @njit(cache=True, nogil=True)
