@@ -537,6 +537,28 @@ def test_diagnostics_have_the_unit_of_the_value():
     assert whole.diagnostics["block_length_p"] == 100
 
 
+def test_errors_of_longer_blocks_and_degrees_of_freedom():
+    rng = np.random.default_rng(34)
+    p, q = spins_of(0.6, 2000, 4, rng), spins_of(0.3, 3000, 4, rng)
+    double = kl_divergence(p, q, blocks=40).diagnostics["error_double_blocks"]
+    assert double == pytest.approx(kl_divergence(p, q, blocks=20).stderr, rel=1e-9)
+    found = kl_divergence(p, q, error="influence")
+    half = (found.interval(0.95)[1] - found.interval(0.95)[0]) / 2
+    assert half == pytest.approx(1.96 * found.stderr, rel=0.01)
+    alone = [kl_divergence(one, Gaussian([0.5], [[1.0]]), error="influence") for one in rng.normal(size=(2, 2000, 1))]
+    assert [list(one.diagnostics)[-2] for one in alone] == ["autocorrelation_time_p"] * 2
+
+
+def test_many_components_are_resampled_in_one_decomposition():
+    rng = np.random.default_rng(35)
+    p, q = rng.normal(size=(400, 65)), rng.normal(size=(500, 65))
+    found = kl_divergence(p, q)
+    small = kl_divergence(p[:, :64], q[:, :64])
+    assert abs(found.value) < 5 * found.stderr
+    assert found.stderr == pytest.approx(small.stderr, rel=0.5)
+    assert {"blocks", "curvature_error", "error_double_blocks"} <= set(found.diagnostics)
+
+
 def test_an_estimate_reads_well():
     found = KLEstimate(0.24724, 0.00131, "zhang-grabchak", 100, 100, 8, {"blocks": 20})
     assert str(found) == "0.2472(13) nats"

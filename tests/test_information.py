@@ -186,6 +186,15 @@ def test_mutual_information_of_identical_variables_is_the_entropy():
     )
 
 
+def test_mutual_information_of_unlike_alphabets():
+    """Three symbols against two, by hand; in chains too."""
+    x, y = np.repeat([0, 1, 2, 2], [10, 20, 30, 40]), np.repeat([0, 1, 0, 1], [10, 20, 30, 40])
+    of_x, of_y, joint = (float(discrete.entropy(one)) for one in ([10, 20, 70], [40, 60], [10, 20, 30, 40]))
+    for one, other in ((x, y), (y, x)):
+        found = mutual_information(one.reshape(2, 50), other.reshape(2, 50), chains_axis=0)
+        assert found.value == pytest.approx(of_x + of_y - joint, rel=1e-12)
+
+
 def test_mutual_information_of_windows():
     """Two halves of a window of four spins: independent but for the link between them."""
     rng = np.random.default_rng(9)

@@ -233,7 +233,8 @@ def kl_divergence(
     choice("symmetry", symmetry, discrete.SYMMETRIES)
     blocks, workers = whole("blocks", blocks, low=4), whole("workers", workers)
     resampled = {"error": error, "blocks": blocks, "paired": paired}
-    if len(between) and not isinstance(p, BoltzmannSamples):
+    between = tuple(between)
+    if between and not isinstance(p, BoltzmannSamples):
         raise ParameterError("between is for BoltzmannSamples: states between those of p and q")
     known = [hasattr(one, "relative_entropy_to") for one in (p, q)]
     if all(known):
@@ -662,8 +663,8 @@ def _density_ratio(p, q, *, error, blocks, paired):
 
 def from_energies(p, q, quantity, method, *, between, error, blocks, paired) -> KLEstimate:
     """Return the "value" or the "jensen_shannon" of what `isingflow.divergence.boltzmann` finds, with its error."""
-    method = check_method(method, OF_ENERGIES[::-1] if len(between) else OF_ENERGIES, "samples with known energies")
-    if method == "mbar" and len(between):
+    method = check_method(method, OF_ENERGIES[::-1] if between else OF_ENERGIES, "samples with known energies")
+    if method == "mbar" and between:
         raise ParameterError("method 'mbar' is one of two states: drop those between, or take 'mbar-ladder'")
     if error == "auto" and paired:
         error = "jackknife"

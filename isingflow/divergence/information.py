@@ -68,7 +68,8 @@ def jensen_shannon(
     choice("error", error, ERRORS)
     choice("symmetry", symmetry, discrete.SYMMETRIES)
     resampled = {"error": error, "blocks": whole("blocks", blocks, low=4), "paired": paired}
-    if len(between) and not isinstance(p, BoltzmannSamples):
+    between = tuple(between)
+    if between and not isinstance(p, BoltzmannSamples):
         raise ParameterError("between is for BoltzmannSamples: states between those of p and q")
     if any(hasattr(one, "relative_entropy_to") for one in (p, q)):
         return _between_laws(p, q, method, error)
