@@ -519,7 +519,7 @@ def _law_and_samples(p, q, method, chains_axis, **options):
     method = check_method(method, ("gaussian",), "a Gaussian and samples")
     if isinstance(sample, Moments):
         refuse_chains_axis(Moments, chains_axis)
-        law, sample = _about(law, getattr(sample, "origin", 0.0)), samples.MomentRecords(sample)
+        law, sample = _about(law, sample.origin), samples.MomentRecords(sample)
     else:
         chains = samples.in_chains("the sample", sample, chains_axis)
         if chains.shape[2] != law.dof:
@@ -534,16 +534,18 @@ def _about(law, origin):
 
 def _same_origin(p, q, method):
     """Both `Moments` as records; sums about different origins cannot be compared."""
-    if p.dof == q.dof and not np.array_equal(getattr(p, "origin", 0), getattr(q, "origin", 0)):
+    if p.dof == q.dof and not np.array_equal(p.origin, q.origin):
         raise ParameterError(
             f"moments of p and q must be about one origin, got {p.origin} and {q.origin}: pass both to Moments.of"
         )
     return [samples.MomentRecords(one, method in OF_MOMENTS[1:]) for one in (p, q)]
 
 
-def _moment_estimator(method):
-    name = {"gaussian": "unbiased", "gaussian-diagonal": "diagonal", "gaussian-isotropic": "isotropic"}[method]
-    return getattr(gaussian, name), getattr(gaussian, f"{name}_gradient", None)
+_MOMENT_ESTIMATORS = {
+    "gaussian": (gaussian.unbiased, gaussian.unbiased_gradient),
+    "gaussian-diagonal": (gaussian.diagonal, gaussian.diagonal_gradient),
+    "gaussian-isotropic": (gaussian.isotropic, gaussian.isotropic_gradient),
+}
 
 
 def _gaussian(p, q, method, *, error, blocks, paired, forced):
@@ -555,9 +557,7 @@ def _gaussian(p, q, method, *, error, blocks, paired, forced):
     sampled = {name: one for name, one in (("p", p), ("q", q)) if not isinstance(one, Gaussian)}
     enough = _enough_samples(sampled, joint, error, blocks, forced)
     given = list(sampled.values())
-    large = (
-        method == "gaussian" and error == "jackknife" and d > getattr(gaussian, "LARGE", math.inf) and len(given) == 2
-    )
+    large = method == "gaussian" and error == "jackknife" and d > gaussian.LARGE and len(given) == 2
     if large:
         moments = [one.moments(blocks) for one in given]
         statistics = [one.packed() for one in moments]
@@ -571,15 +571,15 @@ def _gaussian(p, q, method, *, error, blocks, paired, forced):
     numbers = {f"n_{name}": sampled[name].number if name in sampled else 0 for name in "pq"}
     about = {"method": method, "dof": d, **numbers, "diagnostics": {"samples_per_dimension": fewest / d}}
     about["flags"] = ("n-near-d",) if fewest < 3 * joint or not enough else ()
-    value, gradient = _moment_estimator(method)
+    value, gradient = _MOMENT_ESTIMATORS[method]
     if not enough:
         both = (totals.get("p", p), totals.get("q", q))
         return KLEstimate(float(value(*both)), math.inf, **about | {"flags": (*about["flags"], "no-error")})
     if large:
         about["diagnostics"]["error"] = error
-        found = gaussian.large_jackknife(*moments, paired)
+        found = gaussian.large_jackknife(*moments, paired=paired)
         halves = [one.blocked(blocks // 2) for one in moments]
-        double = gaussian.large_jackknife(*halves, paired).error if blocks >= 8 else None
+        double = gaussian.large_jackknife(*halves, paired=paired).error if blocks >= 8 else None
         return by_jackknife(found, double, blocks, paired=paired, **about)
     if len(given) == 1:  # a law and a sample: a function of one total
         value, gradient = _beside_law(p, q, value, gradient)
