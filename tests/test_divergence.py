@@ -556,7 +556,7 @@ def test_many_components_are_resampled_in_one_decomposition():
     small = kl_divergence(p[:, :64], q[:, :64])
     assert abs(found.value) < 5 * found.stderr
     assert found.stderr == pytest.approx(small.stderr, rel=0.5)
-    assert {"blocks", "curvature_error", "error_double_blocks"} <= set(found.diagnostics)
+    assert {"blocks", "curvature_error", "block_length_p"} <= set(found.diagnostics)
 
 
 def test_an_estimate_reads_well():

@@ -548,7 +548,12 @@ _MOMENT_ESTIMATORS = {
 }
 
 
-def _gaussian(p, q, method, *, error, blocks, paired, forced):
+def _gaussian(p, q, method, **options):
+    with gaussian.one_blas_thread():
+        return _of_moments(p, q, method, **options)
+
+
+def _of_moments(p, q, method, *, error, blocks, paired, forced):
     if p.dof != q.dof:
         raise ParameterError(f"p and q must have equal dimensions, got {p.dof} and {q.dof}: compare equal windows")
     error = check_error(error, ERRORS[method], method)
@@ -558,29 +563,23 @@ def _gaussian(p, q, method, *, error, blocks, paired, forced):
     enough = _enough_samples(sampled, joint, error, blocks, forced)
     given = list(sampled.values())
     large = method == "gaussian" and error == "jackknife" and d > gaussian.LARGE and len(given) == 2
-    if large:
-        moments = [one.moments(blocks) for one in given]
-        statistics = [one.packed() for one in moments]
-    else:
-        statistics = statistics_of(given, error if enough else "influence", blocks)
-    totals = {name: one.sum(axis=0) for name, one in zip(sampled, statistics, strict=True)}
-    for name, total in totals.items():
-        refuse_singular(name, total, d, squares=method != "gaussian")
-
     fewest = min(one.number for one in given)
     numbers = {f"n_{name}": sampled[name].number if name in sampled else 0 for name in "pq"}
     about = {"method": method, "dof": d, **numbers, "diagnostics": {"samples_per_dimension": fewest / d}}
     about["flags"] = ("n-near-d",) if fewest < 3 * joint or not enough else ()
+    if large and enough:
+        about["diagnostics"]["error"] = error
+        found = gaussian.large_jackknife(*(one.moments(blocks) for one in given), paired=paired)
+        return by_jackknife(found, None, blocks, paired=paired, **about)
+
+    statistics = statistics_of(given, error if enough else "influence", blocks)
+    totals = {name: one.sum(axis=0) for name, one in zip(sampled, statistics, strict=True)}
+    for name, total in totals.items():
+        refuse_singular(name, total, d, squares=method != "gaussian")
     value, gradient = _MOMENT_ESTIMATORS[method]
     if not enough:
         both = (totals.get("p", p), totals.get("q", q))
         return KLEstimate(float(value(*both)), math.inf, **about | {"flags": (*about["flags"], "no-error")})
-    if large:
-        about["diagnostics"]["error"] = error
-        found = gaussian.large_jackknife(*moments, paired=paired)
-        halves = [one.blocked(blocks // 2) for one in moments]
-        double = gaussian.large_jackknife(*halves, paired=paired).error if blocks >= 8 else None
-        return by_jackknife(found, double, blocks, paired=paired, **about)
     if len(given) == 1:  # a law and a sample: a function of one total
         value, gradient = _beside_law(p, q, value, gradient)
     return from_totals(value, gradient, given, statistics, error=error, blocks=blocks, paired=paired, **about)
@@ -617,10 +616,7 @@ def refuse_singular(name, total, d, *, squares=False) -> None:
         if not (variances > 0).all():
             raise ParameterError(f"a variance of {name} is zero: drop constant components")
         return
-    _, _, cov = gaussian.covariance(total)
-    scale = np.sqrt(np.diag(cov))
-    if not (scale > 0).all() or np.linalg.matrix_rank(cov / np.outer(scale, scale), hermitian=True) < d:
-        raise ParameterError(f"the covariance of {name} is singular: drop constant or linearly dependent components")
+    gaussian.checked_root(name, gaussian.covariance(total)[2])
 
 
 def _knn(p, q, *, error, blocks, paired, neighbours, forced, workers):

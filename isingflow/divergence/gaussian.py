@@ -200,6 +200,29 @@ def one_blas_thread():
     return _thread_pools().limit(limits=1)
 
 
+def checked_root(name, cov) -> np.ndarray:
+    """Return the lower Cholesky factor of a covariance, or raise if a component is a combination of those before it.
+
+    Parameters
+    ----------
+    name : str
+        Whose covariance messages call it.
+    cov : numpy.ndarray
+        float64 (d, d).
+
+    Raises
+    ------
+    ParameterError
+        If of some component no more is left, given those before it, than rounding leaves.
+    """
+    # LAPACK reads columns: the transpose of a symmetric matrix costs no copy
+    root, failed = lapack.dpotrf(cov.T, lower=1, clean=1)
+    left = np.diag(root) ** 2 > 10 * len(cov) * np.finfo(float).eps * np.diag(cov)
+    if failed or not left.all():
+        raise ParameterError(f"the covariance of {name} is singular: drop constant or linearly dependent components")
+    return root
+
+
 def covariance(one) -> tuple:
     """Return number, mean and unbiased covariance; a known law counts as infinitely many samples.
 
@@ -770,12 +793,7 @@ class _Whole(NamedTuple):
         n, d = int(moments.counts.sum()), moments.dof
         mean, second = moments.sums.sum(axis=0) / n, moments.products.sum(axis=0) / n
         cov = second - np.outer(mean, mean)
-        # LAPACK reads columns: the transpose of a symmetric matrix costs no copy
-        root, failed = lapack.dpotrf(cov.T, lower=1, clean=1)
-        if failed:
-            raise ParameterError(
-                f"the covariance of {name} is singular: drop constant or linearly dependent components"
-            )
+        root = checked_root(name, cov)
         precision, _ = lapack.dpotri(root, lower=1)
         precision = np.tril(precision) + np.tril(precision, -1).T
         log_determinant = 2 * np.sum(np.log(np.diag(root))) + d * math.log(n / (n - 1))

@@ -168,7 +168,7 @@ class Points:
     @property
     def total(self) -> np.ndarray:
         """float64 (k,)."""
-        return self._statistics(self.flat)
+        return _squares(self.flat) if self.squares else Moments.of(self.flat).packed()[0]
 
     def sizes(self, blocks) -> np.ndarray:
         """int64 (blocks,): samples in each block."""
@@ -180,24 +180,20 @@ class Points:
 
     def moments(self, blocks) -> Moments:
         """Return one record for each block."""
-        records = [Moments.of(block) for block in in_blocks(self.points, blocks)]
-        return Moments(*(np.concatenate([getattr(one, name) for one in records]) for name in _ADDITIVE))
+        return Moments.of_blocks(in_blocks(self.points, blocks))
 
     def blocked(self, blocks) -> np.ndarray:
         """float64 (blocks, k)."""
-        return np.array([self._statistics(block) for block in in_blocks(self.points, blocks)])
+        cut = in_blocks(self.points, blocks)
+        return np.array([_squares(block) for block in cut]) if self.squares else Moments.of_blocks(cut).packed()
 
     def influence(self, gradient) -> np.ndarray:
         """float64 (number,)."""
         return gradient.of_points(self.flat)
 
-    def _statistics(self, block):
-        if self.squares:
-            return np.concatenate([[len(block)], block.sum(axis=0), (block**2).sum(axis=0)])
-        return Moments.of(block).packed()[0]
 
-
-_ADDITIVE = ("counts", "sums", "products")
+def _squares(block):
+    return np.concatenate([[len(block)], block.sum(axis=0), (block**2).sum(axis=0)])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
