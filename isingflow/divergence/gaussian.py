@@ -795,20 +795,20 @@ class _Whole(NamedTuple):
         cov = second - np.outer(mean, mean)
         root = checked_root(name, cov)
         precision, _ = lapack.dpotri(root, lower=1)
-        precision = np.tril(precision) + np.tril(precision, -1).T
+        precision[np.diag_indices(d)] /= 2  # only the lower half is there, and zeros
+        precision = precision + precision.T
         log_determinant = 2 * np.sum(np.log(np.diag(root))) + d * math.log(n / (n - 1))
         log_determinant -= float(_mean_log_determinant(np.array(n), d))
         return cls(n, mean, second, cov, precision, root, log_determinant)
 
     def deviations(self, moments, vectors):
-        """Deviations of the blocks' means, and of their second moments about the mean times vectors (d, k)."""
-        blocks, d = moments.sums.shape
+        """Deviations of the blocks' means (blocks, d), and of their second moments times vectors (k, d)."""
         counts = moments.counts[:, None]
         shifts = moments.sums - counts * self.mean
-        turned = (moments.products.reshape(-1, d) @ vectors).reshape(blocks, d, -1)
-        turned -= shifts[:, :, None] * (self.mean @ vectors)
-        turned -= self.mean[:, None] * (shifts @ vectors)[:, None, :]
-        turned -= counts[:, :, None] * (self.second @ vectors)
+        turned = np.matmul(vectors, moments.products)
+        turned -= (vectors @ self.mean)[:, None] * shifts[:, None, :]
+        turned -= (shifts @ vectors.T)[:, :, None] * self.mean
+        turned -= counts[:, :, None] * (vectors @ self.second)
         turned /= self.n
         return shifts / self.n, turned
 
@@ -857,15 +857,15 @@ def _kernels(whole_p, whole_q, p, q, shrink, delta, curvature_q):
     """Kernels of pairs of blocks, float64 (probes, blocks, blocks): within p, within q, and across."""
     d = p.dof
     signs = _probes(d)
+    probes = signs.shape[1]
     pulled = whole_q.precision @ delta
     whitened_p, whitened_q = (
-        solve_triangular(one.root, signs, lower=True, trans="T", check_finite=False) for one in (whole_p, whole_q)
+        solve_triangular(one.root, signs, lower=True, trans="T", check_finite=False).T for one in (whole_p, whole_q)
     )
-    probes = signs.shape[1]
-    shift_p, turned_p = whole_p.deviations(p, np.hstack([whitened_p, whitened_q]))
-    shift_q, turned_q = whole_q.deviations(q, np.hstack([whitened_q, pulled[:, None]]))
-    by_p, by_pq, by_q = turned_p[..., :probes], turned_p[..., probes:], turned_q[..., :probes]
-    along = turned_q[..., probes]  # C_b Q delta
+    shift_p, turned_p = whole_p.deviations(p, np.concatenate([whitened_p, whitened_q]))
+    shift_q, turned_q = whole_q.deviations(q, np.concatenate([whitened_q, pulled[None]]))
+    by_p, by_pq, by_q = turned_p[:, :probes], turned_p[:, probes:], turned_q[:, :probes]
+    along = turned_q[:, probes]  # C_b Q delta
     scattered = whole_q.precision - 2 * curvature_q  # c Q B Q
     steps_p, steps_q = shift_p @ whole_q.precision, shift_q @ whole_q.precision
 
@@ -886,11 +886,9 @@ def _probes(d):
 
 
 def _probed(left, right, form):
-    """``left[b, :, k]^T form right[c, :, k]`` for each probe k, float64 (k, b, c)."""
-    turned = np.matmul(form, right)
-    return np.matmul(
-        *(np.ascontiguousarray(one.transpose(axes)) for one, axes in ((left, (2, 0, 1)), (turned, (2, 1, 0))))
-    )
+    """``left[b, k]^T form right[c, k]`` for each probe k and a symmetric form, float64 (k, b, c)."""
+    turned = (right.reshape(-1, len(form)) @ form).reshape(right.shape)
+    return np.matmul(left.transpose(1, 0, 2), turned.transpose(1, 2, 0))
 
 
 def _within(kernels, parameters, exact):
