@@ -292,6 +292,20 @@ def test_expansion_against_deleting_blocks(d, n, same, paired):
 
 
 @pytest.mark.parametrize("paired", [False, True])
+def test_expansion_where_the_means_are_far_apart(paired):
+    """Three standard deviations, where the kernels of means and covariances matter; the third order is small."""
+    x, y = pair(18, 3, 40000, 40000, paired=paired)
+    p, q = blocks(x), blocks(y + np.array([3.0, 0.0, -1.0]))
+    deleted = jackknife(unbiased, p.packed(), q.packed(), paired=paired)
+    found = large_jackknife(p, q, paired=paired)
+    assert found.error == pytest.approx(deleted.error, rel=0.01)
+    assert found.curvature_error == pytest.approx(deleted.curvature_error, rel=0.01)
+    for name in ("replicates_p", "replicates_q"):
+        assert np.std(getattr(found, name)) == pytest.approx(np.std(getattr(deleted, name)), rel=0.02)
+        assert np.mean(getattr(found, name)) == pytest.approx(found.value, rel=1e-12)
+
+
+@pytest.mark.parametrize("paired", [False, True])
 @pytest.mark.parametrize("same", [False, True])
 def test_probes_against_exact_traces(same, paired, monkeypatch):
     """16 probes in 64 dimensions, over 30 samples: the mean of the squared curvature, within 5 errors of the mean."""
@@ -306,6 +320,19 @@ def test_probes_against_exact_traces(same, paired, monkeypatch):
         ratios.append((found.curvature_error / exact.curvature_error) ** 2)
     assert abs(np.mean(ratios) - 1) < 5 * np.std(ratios) / math.sqrt(30)
     assert np.std(ratios) < 0.5
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_least_quadratic_part(paired, monkeypatch):
+    """Two probes in 64 dimensions tell nothing but the diagonal: for normal samples the bound is near the truth."""
+    for seed in range(10):
+        p, q = map(blocks, pair(seed, 64, 4000, 4000, same=True, paired=paired))
+        exact = large_jackknife(p, q, paired=paired)
+        with monkeypatch.context() as fewer:
+            fewer.setattr(gaussian, "PROBES", 2)
+            found = large_jackknife(p, q, paired=paired)
+        assert found.curvature_error**2 > 0.3 * exact.curvature_error**2
+        assert found.error >= found.curvature_error
 
 
 def test_expansion_is_affinely_invariant():
