@@ -440,9 +440,11 @@ def by_influence(value, moved, chains, *, paired, diagnostics, flags, **about) -
 def _between_laws(p, q, method, error):
     check_error(error, ERRORS[check_method(method, ("exact",), "known laws")], "exact")
     value = float(p.relative_entropy_to(q))
+    dof = getattr(p, "dof", 1)
     if value == math.inf:
         _warn_infinite("q gives no mass to something p does")
-    return KLEstimate(value, 0.0 if value < math.inf else math.inf, "exact", dof=getattr(p, "dof", 1))
+        return KLEstimate(value, math.inf, "exact", dof=dof, flags=("infinite",))
+    return KLEstimate(value, 0.0, "exact", dof=dof)
 
 
 def _warn_infinite(why):
@@ -467,7 +469,7 @@ def _discrete(p, q, method, symmetry, *, error, blocks, paired):
     about = {"method": method, "n_p": given[0].number, "n_q": given[1].number, "dof": given[0].dof}
     if method == "plugin" and flags:
         _warn_infinite("q misses symbols that p shows; zhang-grabchak is finite there")
-        return KLEstimate(math.inf, math.inf, diagnostics=diagnostics, flags=flags, **about)
+        return KLEstimate(math.inf, math.inf, diagnostics=diagnostics, flags=(*flags, "infinite"), **about)
     resampled = {"error": error, "blocks": blocks, "paired": paired}
     return from_totals(value, gradient, given, statistics, diagnostics=diagnostics, flags=flags, **resampled, **about)
 
