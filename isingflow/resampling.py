@@ -122,24 +122,25 @@ def jackknife(estimator, blocks_p, blocks_q, *, paired=False) -> Jackknife:
     total_p, total_q = blocks_p.sum(axis=0), blocks_q.sum(axis=0)
     value = float(estimator(total_p, total_q))
 
+    each_p, each_q = (_without(blocks, np.arange(len(blocks))) for blocks in (blocks_p, blocks_q))
     if paired:
-        ones = estimator(total_p - blocks_p, total_q - blocks_q)
+        ones = estimator(each_p, each_q)
         first, second = np.triu_indices(n_p, 1)
-        twos = estimator(total_p - blocks_p[first] - blocks_p[second], total_q - blocks_q[first] - blocks_q[second])
+        twos = estimator(_without(blocks_p, first, second), _without(blocks_q, first, second))
         linear = _delete_one_variance(ones)
         quadratic = _same_sample_curvature(value, ones, twos, n_p)
         return _combined(value, linear, quadratic, ones, ones)
 
-    ones_p, ones_q = estimator(total_p - blocks_p, total_q), estimator(total_p, total_q - blocks_q)
+    ones_p, ones_q = estimator(each_p, total_q), estimator(total_p, each_q)
     quadratic = 0.0
     for blocks, ones, without in (
         (blocks_p, ones_p, lambda rest: estimator(rest, total_q)),
         (blocks_q, ones_q, lambda rest: estimator(total_p, rest)),
     ):
         first, second = np.triu_indices(len(blocks), 1)
-        twos = without(blocks.sum(axis=0) - blocks[first] - blocks[second])
+        twos = without(_without(blocks, first, second))
         quadratic += _same_sample_curvature(value, ones, twos, len(blocks))
-    twos = estimator((total_p - blocks_p)[:, None], (total_q - blocks_q)[None, :])
+    twos = estimator(each_p[:, None], each_q[None, :])
     kernel = (
         n_p * n_q * value - (n_p - 1) * n_q * ones_p[:, None] - n_p * (n_q - 1) * ones_q + (n_p - 1) * (n_q - 1) * twos
     )
@@ -147,6 +148,16 @@ def jackknife(estimator, blocks_p, blocks_q, *, paired=False) -> Jackknife:
     quadratic += float(np.sum(kernel**2)) / ((n_p - 1) * (n_q - 1)) / (n_p * n_q)
     linear = _delete_one_variance(ones_p) + _delete_one_variance(ones_q)
     return _combined(value, linear, quadratic, ones_p, ones_q)
+
+
+def _without(blocks, *deleted):
+    """Totals without blocks: floats are summed anew, since a difference keeps the rounding of what is gone."""
+    if blocks.dtype.kind != "f":
+        return blocks.sum(axis=0) - sum(blocks[one] for one in deleted)
+    kept = np.ones((len(deleted[0]), len(blocks)))
+    for one in deleted:
+        kept[np.arange(len(one)), one] = 0.0
+    return kept @ blocks
 
 
 def _delete_one_variance(ones):
@@ -214,18 +225,21 @@ def autocorrelation_time(series, *, window_factor=5.0) -> AutocorrelationTime:
     >>> abs(autocorrelation_time(noise).time - 0.5) < 0.05
     True
     """
-    record = np.atleast_2d(np.asarray(series, dtype=np.float64))
-    chains, n = record.shape
-    if record.ndim != 2 or n < 8:
+    try:
+        record = np.atleast_2d(np.asarray(series, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"an autocorrelation time needs records of real numbers: {error}") from error
+    if record.ndim != 2 or record.shape[1] < 8:
         raise ParameterError(f"an autocorrelation time needs (chains, n) records with n >= 8, got {record.shape}")
     if not np.isfinite(record).all():
         raise ParameterError("an autocorrelation time needs finite records, got NaN or infinite ones")
+    chains, n = record.shape
+    if np.ptp(record) <= 1e-14 * np.abs(record).max():  # constant, but for rounding
+        return AutocorrelationTime(0.5, 0.0, 0, True)
     record = record - record.mean()
     size = 1 << (2 * n - 1).bit_length()
     spectrum = np.abs(np.fft.rfft(record, size, axis=1)) ** 2
     covariance = np.fft.irfft(spectrum.mean(axis=0), size)[:n] / np.arange(n, 0, -1)
-    if covariance[0] <= 0:
-        return AutocorrelationTime(0.5, 0.0, 0, True)
     times = 0.5 + np.cumsum(covariance[1:] / covariance[0])
     closed = np.flatnonzero(np.arange(1, n) >= window_factor * times)
     window = int(closed[0]) + 1 if len(closed) else n - 1
@@ -318,7 +332,9 @@ def neighbours_alike(replicates) -> float:
     >>> neighbours_alike(np.arange(20.0)) > ALIKE, neighbours_alike(np.resize([0, 1], 20)) > ALIKE
     (True, False)
     """
-    deviations = np.asarray(replicates, dtype=np.float64)
-    deviations = deviations - deviations.mean()
-    total = float(deviations @ deviations)
-    return float(deviations[1:] @ deviations[:-1]) / total if total > 0 else 0.0
+    replicates = np.asarray(replicates, dtype=np.float64)
+    whole("replicates", replicates.size, low=2)
+    if np.ptp(replicates) <= 1e-13 * np.abs(replicates).max():  # equal, but for rounding
+        return 0.0
+    deviations = replicates - replicates.mean()
+    return float(deviations[1:] @ deviations[:-1] / (deviations @ deviations))

@@ -229,6 +229,7 @@ def test_equal_couplings_are_exactly_zero_apart(s_p, s_q, coupling):
 def test_maps_of_the_statistics_change_nothing(s_p, s_q, shift):
     k_p, k_q = np.array([0.3, -0.2]), np.array([-0.5, 0.4])
     mix = np.array([[2.0, 0.5], [-1.0, 1.5]])
+    assume(np.ptp(np.concatenate([s_p, s_q]) @ (k_q - k_p)) > 1e-9)
     plain = pooled(BoltzmannSamples(s_p, k_p), BoltzmannSamples(s_q, k_q))
     moved = pooled(*(BoltzmannSamples((s + shift) @ mix, np.linalg.solve(mix, k)) for s, k in ((s_p, k_p), (s_q, k_q))))
     assert moved.value == pytest.approx(plain.value, rel=1e-9, abs=1e-18)
@@ -514,6 +515,7 @@ TWO = BoltzmannSamples(np.ones((20, 2)), [0.1, 0.2])
         (lambda: pooled(P, [1.0]), "q must be BoltzmannSamples, got list"),
         (lambda: pooled(P, BoltzmannSamples([1e300] * 8, 1e300)), "overflow"),
         (lambda: pooled(BoltzmannSamples([0.0] * 8, 0.0), BoltzmannSamples([3e3] * 8, 1.0)), "do not overlap"),
+        (lambda: pooled(BoltzmannSamples([16] * 8, 0.3), BoltzmannSamples([16] * 9, 3.0)), "the same energy"),
         (lambda: influence_error(np.ones(25), chains=2), "need a multiple of 2"),
         (lambda: replicates(P, Q, P.block_labels()[:5], Q.block_labels()), "labels_p must be integers"),
         (lambda: replicates(P, Q, P.block_labels(), np.zeros(40, int)), "labels_q must name at least 2 blocks"),

@@ -560,6 +560,41 @@ def test_many_components_are_resampled_in_one_decomposition():
     assert {"blocks", "curvature_error", "block_length_p"} <= set(found.diagnostics)
 
 
+def test_a_block_that_holds_all_of_a_component_leaves_no_error():
+    """Without it the component is constant: no covariance, but for rounding."""
+    rng = np.random.default_rng(36)
+    p, q = rng.normal(size=(2, 1000, 2))
+    p[:, 1] = 0
+    p[100:140, 1] = rng.normal(size=40)
+    found = kl_divergence(q, p)
+    assert (found.stderr, found.flags) == (math.inf, ("no-error",))
+    assert 0 < kl_divergence(q, p, error="influence").stderr < math.inf
+
+
+@pytest.mark.parametrize("constants", [(0.1, 0.3), (1 / 3, 0.7), (1e9 / 7, 1e9 / 3)])
+@pytest.mark.parametrize("method", ["gaussian", "gaussian-diagonal", "gaussian-isotropic", "knn"])
+def test_constant_components_are_found_whatever_their_rounding(method, constants):
+    x, y = np.random.default_rng(37).normal(size=(2, 1000, 2))
+    x[:, 1], y[:, 1] = constants
+    with pytest.raises(ParameterError, match="constant"):
+        kl_divergence(x, y, method=method)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_offset_that_leaves_no_digits_is_refused(seed):
+    x, y = np.random.default_rng(seed).normal(size=(2, 2000, 1))
+    for p, q in ((x, y + 1e9), (Gaussian([0.0], [[1.0]]), y + 1e9)):
+        with pytest.raises(ParameterError, match="from their origin"):
+            kl_divergence(p, q)
+
+
+def test_short_floats_are_summed_as_long_ones():
+    x, y = (1000 + np.random.default_rng(38).normal(size=(2, 20000, 1))).astype(np.float32)
+    for method in ("gaussian", "gaussian-diagonal"):
+        wide = kl_divergence(x.astype(np.float64), y.astype(np.float64), method=method)
+        assert kl_divergence(x, y, method=method).value == pytest.approx(wide.value, rel=1e-9)
+
+
 def test_an_estimate_reads_well():
     found = KLEstimate(0.24724, 0.00131, "zhang-grabchak", 100, 100, 8, {"blocks": 20})
     assert str(found) == "0.2472(13) nats"
@@ -589,6 +624,8 @@ def test_brackets(value, error, text):
 
 # bad input
 
+INTEGERS = np.tile([0, 1], 50)
+MANY = np.random.default_rng(39).normal(size=(240, 70))
 FLOATS = np.random.default_rng(10).normal(size=(100, 2))
 SPINS = np.ones((100, 3), np.int8)
 BOLTZMANN = BoltzmannSamples(np.arange(40) % 3, 0.3)
@@ -618,6 +655,14 @@ BOLTZMANN = BoltzmannSamples(np.arange(40) % 3, 0.3)
         (Counts([[1, 2]] * 20), Counts([[1, 2, 3]] * 20), {}, "same symbols"),
         (Counts([[1, 2]] * 20), FLOATS, {}, "both be Counts"),
         (Counts([[1, 2]] * 20), Counts([[1, 2]] * 20), {"chains_axis": 0}, "in order already"),
+        (INTEGERS, INTEGERS, {"between": 5}, "between must be a list"),
+        (INTEGERS, INTEGERS, {"symmetry": "flip"}, "not of symbols"),
+        (Categorical([1.0]), Categorical([1.0]), {"symmetry": "flip"}, "one of windows of spins, got Categorical"),
+        (Categorical([1.0]), Categorical([1.0]), {"chains_axis": 0}, "with two laws"),
+        (INTEGERS.astype(np.uint64), INTEGERS, {}, "uint64, int64 have no common type"),
+        (np.ma.masked_array(INTEGERS, mask=INTEGERS == 1), INTEGERS, {}, "p must not be masked"),
+        (Gaussian([0, 0], np.eye(2)), Moments.of(np.eye(3)), {}, "law's 2 components, got 3"),
+        (MANY[:200], MANY, {"paired": True}, "equally many"),
         (Categorical([1.0]), FLOATS, {}, "and a Gaussian with floats or Moments too, got Categorical and ndarray"),
         (Gaussian([0], [[1]]), Gaussian([0, 0], np.eye(2)), {}, "in 1 dimensions"),
         (Gaussian([0], [[1]]), Categorical([1.0]), {}, "in 1 dimensions"),
@@ -630,7 +675,7 @@ BOLTZMANN = BoltzmannSamples(np.arange(40) % 3, 0.3)
         (Counts([[1, 2, 3]] * 20, 2), Counts([[1, 2, 3]] * 20, 2), {"method": "markov"}, r"needs all 2\*\*2"),
         (Counts([[1, 2]] * 7), Counts([[1, 2]] * 7), {"error": "influence"}, "at least 8 samples or records"),
         (Counts([[1, 2]] * 7), Counts([[1, 2]] * 7), {}, "20 blocks need at least 20 records"),
-        (SPINS, SPINS[:50], {"paired": True}, "paired samples must be equally many, got 100 and 50"),
+        (SPINS, SPINS[:50], {"paired": True}, "paired samples must be equally many, in as many chains, got 100 and 50"),
         (FLOATS, FLOATS[:50], {"paired": True, "method": "knn"}, "paired samples must be equally many"),
         (FLOATS, FLOATS + 1, {"method": "knn", "error": "influence"}, "'knn' has no error='influence'; legal are"),
         (FLOATS, FLOATS + 1, {"method": "density-ratio", "error": "jackknife"}, "has no error='jackknife'"),

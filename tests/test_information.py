@@ -74,6 +74,18 @@ def test_jensen_shannon_of_samples():
     assert jensen_shannon(p, p, paired=True).stderr < 0.1 * jensen_shannon(p, q).stderr
 
 
+def test_samples_that_show_little_of_the_law_are_flagged():
+    rng = np.random.default_rng(11)
+    x, y = rng.integers(150, size=(2, 5000))
+    for found in (
+        mutual_information(x, y),
+        entropy(rng.integers(2, size=(1000, 20))),
+        jensen_shannon(*(x * 150 + y).reshape(2, -1)),
+    ):
+        assert found.flags == ("low-coverage",)
+    assert mutual_information(x % 4, y % 4).flags == entropy(x).flags == jensen_shannon(x, y).flags == ()
+
+
 def test_jensen_shannon_of_energies():
     rng = np.random.default_rng(2)
     p, q = (

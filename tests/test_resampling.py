@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from isingflow.errors import ParameterError
-from isingflow.resampling import autocorrelation_time, block_sums, jackknife
+from isingflow.resampling import autocorrelation_time, block_sums, jackknife, neighbours_alike
 
 
 def mean_of_p(totals_p, totals_q):
@@ -114,3 +114,12 @@ def test_autocorrelation_time_knows_when_it_cannot_know():
         autocorrelation_time(np.ones(7))
     with pytest.raises(ParameterError, match="NaN"):
         autocorrelation_time([np.nan] * 10)
+
+
+def test_constant_records_are_constant_whatever_their_rounding():
+    assert autocorrelation_time(np.full(1001, 0.1))[:2] == (0.5, 0.0)
+    assert neighbours_alike(0.1 + 1e-17 * np.arange(20)) == 0
+    with pytest.raises(ParameterError, match=r"got \(2, 3, 9\)"):
+        autocorrelation_time(np.zeros((2, 3, 9)))
+    with pytest.raises(ParameterError, match="real numbers"):
+        autocorrelation_time(["a"] * 9)

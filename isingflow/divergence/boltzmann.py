@@ -363,6 +363,11 @@ def _log_ratios(p, q):
         spread = np.ptp(u)
     if not np.isfinite(spread):
         raise ParameterError("the couplings of p and q are so far apart that the weights overflow")
+    if spread == 0 and step.any():
+        raise ParameterError(
+            "all samples of p and q have the same energy, which cannot tell their laws apart: sample more, or at "
+            "couplings where the states are not frozen"
+        )
     return u
 
 

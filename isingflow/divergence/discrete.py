@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import digamma, polygamma
 
 from isingflow.errors import ParameterError
-from isingflow.parameters import choice
+from isingflow.parameters import choice, whole
 from isingflow.resampling import block_sums
 
 SYMMETRIES = ("none", "flip", "flip+reflect")
@@ -51,9 +51,13 @@ class Counts:
             raise ParameterError(f"counts must be integers (records, symbols): {error}") from error
         if records.ndim != 2 or not np.issubdtype(records.dtype, np.integer) or records.size == 0:
             raise ParameterError(f"counts must be integers (records, symbols), got {records.dtype} {records.shape}")
-        if records.min() < 0 or records.sum() == 0:
-            raise ParameterError("counts must be non-negative and not all zero")
-        object.__setattr__(self, "records", records.astype(np.int64, copy=False))
+        total = records.sum(dtype=np.float64)
+        if records.min() < 0 or not 0 < total < 2**62:
+            raise ParameterError(f"counts must be non-negative, not all zero and in all below 2**62, got {total:.4g}")
+        records = records.astype(np.int64)
+        records.setflags(write=False)
+        object.__setattr__(self, "records", records)
+        object.__setattr__(self, "dof", whole("dof", self.dof))
 
     @property
     def total(self) -> np.ndarray:
@@ -88,12 +92,16 @@ class Counts:
         >>> Counts.of([[-1, -1], [1, -1], [1, 1]]).records.tolist()
         [[1, 1, 0, 1]]
         """
-        windows = np.asarray(windows)
-        if windows.ndim != 2 or windows.size == 0:
-            raise ParameterError(f"windows must be (n, w) and not be empty, got {windows.shape}")
-        up = windows == values[1]
-        if not (up | (windows == values[0])).all():
-            raise ParameterError(f"windows must hold spins of the values {values[0]} and {values[1]} only")
+        try:
+            windows = np.asarray(windows)
+            down, up = values
+        except (TypeError, ValueError) as error:
+            raise ParameterError(f"windows must be an array (n, w), and values two: {error}") from error
+        if windows.ndim != 2 or windows.size == 0 or down == up:
+            raise ParameterError(f"windows (n, w) of two different values are needed, got {windows.shape}, {values}")
+        if not ((windows == up) | (windows == down)).all():
+            raise ParameterError(f"windows must hold spins of the values {down} and {up} only")
+        up = windows == up
         return cls(np.bincount(window_symbols(up), minlength=2 ** up.shape[1])[None], up.shape[1])
 
     def blocked(self, blocks):

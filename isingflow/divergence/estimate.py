@@ -132,6 +132,8 @@ def with_error(value, error) -> str:
         return f"{value:.10g}"
     if not math.isfinite(error):
         return f"{value:.4g}(?)"
+    if error < 1e-290:
+        return f"{value:.10g}({error:.1e})"
     digits = 1 - math.floor(math.log10(error))
     if round(error, digits) >= 10 ** (2 - digits):
         digits -= 1
@@ -189,8 +191,8 @@ def kl_divergence(
         Symmetry of both laws of windows of spins, used to fold symbols.
     paired : bool
         Whether sample ``i`` of p and of q come from the same configurations, inputs or networks: blocks are then
-        deleted together. The estimate itself is unbiased for independent samples; of paired normal ones in d dimensions
-        it is low by up to ``d (d + 3) / (2 n)``.
+        deleted together; beside a law it means nothing. The estimate itself is unbiased for independent samples; of
+        paired normal ones in d dimensions it is low by up to ``d (d + 3) / (2 n)``.
     between : sequence of BoltzmannSamples
         Intermediate states of a ladder, in order from p to q.
     neighbours : int
@@ -233,11 +235,13 @@ def kl_divergence(
     choice("symmetry", symmetry, discrete.SYMMETRIES)
     blocks, workers = whole("blocks", blocks, low=4), whole("workers", workers)
     resampled = {"error": error, "blocks": blocks, "paired": paired}
-    between = tuple(between)
-    if between and not isinstance(p, BoltzmannSamples):
-        raise ParameterError("between is for BoltzmannSamples: states between those of p and q")
+    between = checked_between(between, p)
     known = [hasattr(one, "relative_entropy_to") for one in (p, q)]
+    if symmetry != "none" and (any(known) or isinstance(p, BoltzmannSamples)):
+        raise ParameterError(f"symmetry={symmetry!r} is one of windows of spins, got {type(p).__name__}")
     if all(known):
+        if chains_axis is not None:
+            raise ParameterError(f"chains_axis is for arrays, got {chains_axis!r} with two laws")
         return _between_laws(p, q, method, error)
     if any(known):
         return _law_and_samples(p, q, method, chains_axis, forced=forced, **resampled)
@@ -265,6 +269,18 @@ def kl_divergence(
     if method == "density-ratio":
         return _density_ratio(p, q, **resampled)
     return _gaussian(p, q, method, forced=forced, **resampled)
+
+
+def checked_between(between, p) -> tuple:
+    """Return the states between p and q, or raise if they or p are no samples with known energies."""
+    if isinstance(between, BoltzmannSamples) or not hasattr(between, "__iter__"):
+        raise ParameterError(f"between must be a list of BoltzmannSamples, got {type(between).__name__}")
+    between = tuple(between)
+    if between and not isinstance(p, BoltzmannSamples):
+        raise ParameterError("between is for BoltzmannSamples: states between those of p and q")
+    if not all(isinstance(one, BoltzmannSamples) for one in between):
+        raise ParameterError("between must be a list of BoltzmannSamples, got others in it")
+    return between
 
 
 def both_are(kind, p, q, chains_axis) -> bool:
@@ -311,8 +327,8 @@ def check_error(error, legal, method) -> str:
 
 def centred(*arrays, squares=False) -> list[samples.Points]:
     """Return arrays of floats less their common mean, which changes nothing but the rounding."""
-    centre = np.concatenate([one.reshape(-1, one.shape[2]) for one in arrays]).mean(axis=0)
-    return [samples.Points(one - centre, squares) for one in arrays]
+    centre = np.concatenate([one.reshape(-1, one.shape[2]) for one in arrays]).mean(axis=0, dtype=np.float64)
+    return [samples.Points(one.astype(np.float64) - centre, squares) for one in arrays]
 
 
 def from_totals(
@@ -338,16 +354,14 @@ def from_totals(
         Of the estimate, as far as they are known already.
     """
     about = {**about, "diagnostics": {**(diagnostics or {}), "error": error}, "flags": tuple(flags)}
-    if paired and given[0].influences != given[-1].influences:
-        raise ParameterError(
-            f"paired samples must be equally many, got {given[0].influences} and {given[-1].influences}"
-        )
+    if paired and (given[0].influences, given[0].chains) != (given[-1].influences, given[-1].chains):
+        _refuse_pairs(given[0].influences, given[-1].influences)
     if error == "influence":
         totals = [one.sum(axis=0) for one in statistics]
         moved = [one.influence(by) for one, by in zip(given, gradient(*totals), strict=True)]
         return by_influence(float(value(*totals)), moved, [one.chains for one in given], paired=paired, **about)
     entries = sum(one.shape[1] for one in statistics)
-    within_memory(f"jackknife replicates of {entries} totals (error='influence' has none)", 8 * blocks**2 * entries)
+    within_memory(f"jackknife replicates of {entries} totals (error='influence' has none)", 32 * blocks**2 * entries)
 
     def deleting(blocked):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -358,6 +372,10 @@ def from_totals(
     found = deleting(statistics)
     double = deleting([block_sums(one, blocks // 2) for one in statistics]).error if blocks >= 8 else None
     return by_jackknife(found, double, blocks, paired=paired or len(statistics) == 1, **about)
+
+
+def _refuse_pairs(n, m):
+    raise ParameterError(f"paired samples must be equally many, in as many chains, got {n} and {m}")
 
 
 def statistics_of(given, error, blocks) -> list[np.ndarray]:
@@ -483,7 +501,7 @@ def tallied(p, q, symmetry="none", *, pairs=False) -> list:
     if not isinstance(p, Counts):
         found = samples.neighbour_pairs(p, q) if pairs else samples.symbols(p, q)
         if symmetry != "none":
-            if found[0].size != 2 ** found[0].dof:
+            if found[0].dof == 1 or found[0].size != 2 ** found[0].dof:
                 raise ParameterError(f"symmetry={symmetry!r} is one of windows of spins, (n, w), not of symbols")
             classes = discrete.symmetry_classes(found[0].dof, symmetry)
             found = [one.mapped(classes) for one in found]
@@ -521,6 +539,8 @@ def _law_and_samples(p, q, method, chains_axis, **options):
     method = check_method(method, ("gaussian",), "a Gaussian and samples")
     if isinstance(sample, Moments):
         refuse_chains_axis(Moments, chains_axis)
+        if sample.dof != law.dof:
+            raise ParameterError(f"the moments must have the law's {law.dof} components, got {sample.dof}")
         law, sample = _about(law, sample.origin), samples.MomentRecords(sample)
     else:
         chains = samples.in_chains("the sample", sample, chains_axis)
@@ -569,6 +589,8 @@ def _of_moments(p, q, method, *, error, blocks, paired, forced):
     numbers = {f"n_{name}": sampled[name].number if name in sampled else 0 for name in "pq"}
     about = {"method": method, "dof": d, **numbers, "diagnostics": {"samples_per_dimension": fewest / d}}
     about["flags"] = ("n-near-d",) if fewest < 3 * joint or not enough else ()
+    if paired and len(given) == 2 and p.influences != q.influences:
+        _refuse_pairs(p.influences, q.influences)
     if large and enough:
         about["diagnostics"]["error"] = error
         found = gaussian.large_jackknife(*(one.moments(blocks) for one in given), paired=paired)
@@ -614,8 +636,7 @@ def _enough_samples(sampled, d, error, blocks, forced):
 def refuse_singular(name, total, d, *, squares=False) -> None:
     """Raise if the covariance of a total of moments is singular, or where these are squares a variance zero."""
     if squares:
-        variances = total[1 + d :] - total[1 : 1 + d] ** 2 / total[0]
-        if not (variances > 0).all():
+        if gaussian.constant(total[1 + d :], total[1 + d :] - total[1 : 1 + d] ** 2 / total[0]).any():
             raise ParameterError(f"a variance of {name} is zero: drop constant components")
         return
     gaussian.checked_root(name, gaussian.covariance(total)[2])
@@ -627,8 +648,9 @@ def _knn(p, q, *, error, blocks, paired, neighbours, forced, workers):
     error = check_error(error, ERRORS["knn"], "knn")
     flags = nearest.check_dimension(p.dof, forced=forced)
     labels = p.labels(blocks), q.labels(blocks)
-    if paired and p.number != q.number:
-        raise ParameterError(f"paired samples must be equally many, got {p.number} and {q.number}")
+    if paired and (p.number, p.chains) != (q.number, q.chains):
+        _refuse_pairs(p.number, q.number)
+    _refuse_constants(p, q)
     options = {"neighbours": neighbours, "workers": workers}
     diagnostics = {"error": error, "blocks": blocks, "samples_per_dimension": min(p.number, q.number) / p.dof}
     if error == "batches":
@@ -644,6 +666,11 @@ def _knn(p, q, *, error, blocks, paired, neighbours, forced, workers):
     return KLEstimate(value, stderr, "knn", p.number, q.number, p.dof, **marked)
 
 
+def _refuse_constants(p, q):
+    for name, one in (("p", p), ("q", q)):
+        refuse_singular(name, samples.Points(one.points, squares=True).total, one.dof, squares=True)
+
+
 def _delete_one_error(replicates):
     return math.sqrt(sum((len(one) - 1) * float(np.var(one)) for one in replicates))
 
@@ -652,6 +679,7 @@ def _density_ratio(p, q, *, error, blocks, paired):
     from isingflow.divergence.ratio import density_ratio
 
     error = check_error(error, ERRORS["density-ratio"], "density-ratio")
+    _refuse_constants(p, q)
     found = density_ratio(p.flat, q.flat)
     about = {"method": "density-ratio", "n_p": p.number, "n_q": q.number, "dof": p.dof, "flags": found.flags}
     diagnostics = {**found.diagnostics, "error": error}
@@ -668,6 +696,8 @@ def from_energies(p, q, quantity, method, *, between, error, blocks, paired) -> 
         error = "jackknife"
     error = check_error(error, ERRORS[method], method)
     about = {"method": method, "n_p": len(p), "n_q": len(q), "dof": 1}
+    if paired and (len(p), p.chains) != (len(q), q.chains):
+        _refuse_pairs(len(p), len(q))
     if method == "mbar-ladder":
         found = boltzmann.ladder(p, q, between, blocks=blocks)
         without = getattr(found.replicates, quantity)
@@ -676,8 +706,6 @@ def from_energies(p, q, quantity, method, *, between, error, blocks, paired) -> 
         flags = ("poor-overlap",) if found.overlap < POOR_OVERLAP else ()
         marked = _marked_alike(neighbours_alike(without), diagnostics, flags)
         return KLEstimate(getattr(found, quantity), _delete_one_error([without]), **marked, **about)
-    if paired and (len(p), p.chains) != (len(q), q.chains):
-        raise ParameterError(f"paired samples must be equally many, in as many chains, got {len(p)} and {len(q)}")
     found = boltzmann.pooled(p, q)
     about["diagnostics"] = {
         "error": error,

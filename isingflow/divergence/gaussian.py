@@ -18,6 +18,9 @@ from isingflow.resampling import Jackknife, block_sums
 LARGE = 64
 """Components beyond which `large_jackknife` is to be preferred to deleting blocks one by one and two by two."""
 
+ROUNDING = 100 * np.finfo(np.float64).eps
+"""Of a sum of squares."""
+
 PROBES = 64
 """Random vectors that traces are estimated with in more dimensions than that; in fewer they are exact."""
 
@@ -219,7 +222,10 @@ def checked_root(name, cov) -> np.ndarray:
     root, failed = lapack.dpotrf(cov.T, lower=1, clean=1)
     left = np.diag(root) ** 2 > 10 * len(cov) * np.finfo(float).eps * np.diag(cov)
     if failed or not left.all():
-        raise ParameterError(f"the covariance of {name} is singular: drop constant or linearly dependent components")
+        raise ParameterError(
+            f"the covariance of {name} is singular: drop constant or linearly dependent components, or, of moments far "
+            "from their origin, subtract one nearer the mean"
+        )
     return root
 
 
@@ -244,7 +250,16 @@ def covariance(one) -> tuple:
     mean = packed[..., 1 : 1 + d] / n[..., None]
     products = packed[..., 1 + d :].reshape(*packed.shape[:-1], d, d)
     spread = products - n[..., None, None] * mean[..., :, None] * mean[..., None, :]
+    places = np.arange(d)
+    lost = constant(products[..., places, places], spread[..., places, places])
+    if lost.any():  # such components have no covariance, and the estimate none without them
+        spread = np.where(lost[..., :, None] | lost[..., None, :], np.nan, spread)
     return n, mean, spread / (n - 1)[..., None, None]
+
+
+def constant(second_moments, spreads):
+    """Return where sums of squares about the mean are no more than the rounding of those about the origin."""
+    return ~(spreads > ROUNDING * second_moments)
 
 
 def unbiased(p, q) -> np.ndarray:
@@ -388,7 +403,9 @@ def _variances(squares):
     d = squares.shape[-1] // 2
     n = squares[..., 0]
     mean = squares[..., 1 : 1 + d] / n[..., None]
-    return n, mean, (squares[..., 1 + d :] - n[..., None] * mean**2) / (n - 1)[..., None]
+    spreads = squares[..., 1 + d :] - n[..., None] * mean**2
+    spreads = np.where(constant(squares[..., 1 + d :], spreads), np.nan, spreads)
+    return n, mean, spreads / (n - 1)[..., None]
 
 
 def _of_one_variance(n, m, variance_p, variance_q, squared_shift, degrees_p, degrees_q):

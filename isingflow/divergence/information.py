@@ -11,6 +11,7 @@ from isingflow.divergence.estimate import (
     centred,
     check_error,
     check_method,
+    checked_between,
     from_energies,
     from_totals,
     refuse_chains_axis,
@@ -26,6 +27,9 @@ from isingflow.parameters import choice, whole
 ERRORS = ("auto", "jackknife", "influence")
 TOTALS = ERRORS[1:]
 """Errors of estimates from totals, the automatic one first."""
+
+LOW_COVERAGE = 0.99
+"""Share of the law whose symbols the sample shows, below which what is not seen may exceed the error."""
 
 
 def jensen_shannon(
@@ -68,9 +72,7 @@ def jensen_shannon(
     choice("error", error, ERRORS)
     choice("symmetry", symmetry, discrete.SYMMETRIES)
     resampled = {"error": error, "blocks": whole("blocks", blocks, low=4), "paired": paired}
-    between = tuple(between)
-    if between and not isinstance(p, BoltzmannSamples):
-        raise ParameterError("between is for BoltzmannSamples: states between those of p and q")
+    between = checked_between(between, p)
     if any(hasattr(one, "relative_entropy_to") for one in (p, q)):
         return _between_laws(p, q, method, error)
     if both_are(BoltzmannSamples, p, q, chains_axis):
@@ -90,7 +92,7 @@ def jensen_shannon(
         raise ParameterError(f"a bias can be told from two observations at least, got {n_p} of p and {n_q} of q")
     statistics = statistics_of(given, error, resampled["blocks"])
     about = {"method": method, "n_p": n_p, "n_q": n_q, "dof": given[0].dof}
-    about["diagnostics"] = {f"coverage_{name}": _coverage(one) for name, one in zip("pq", statistics, strict=True)}
+    about |= _covered(**dict(zip("pq", statistics, strict=True)))
     resampled["error"] = error
     return from_totals(
         discrete.jensen_shannon, discrete.jensen_shannon_gradient, given, statistics, **resampled, **about
@@ -118,9 +120,13 @@ def _between_laws(p, q, method, error):
     return KLEstimate((p.relative_entropy_to(mixture) + q.relative_entropy_to(mixture)) / 2, 0.0, "exact")
 
 
-def _coverage(statistics):
-    total = statistics.sum(axis=0)
-    return 1 - float(np.sum(total == 1) / total.sum())
+def _covered(**statistics):
+    """Good-Turing coverage of each sample as diagnostics, and the flag that it is low, for `from_totals`."""
+    coverage = {}
+    for name, one in statistics.items():
+        total = one.sum(axis=0)
+        coverage[f"coverage_{name}"] = 1 - float(np.sum(total == 1) / total.sum())
+    return {"diagnostics": coverage, "flags": ("low-coverage",) if min(coverage.values()) < LOW_COVERAGE else ()}
 
 
 def entropy(given, *, method="auto", error="auto", blocks=20, chains_axis=None) -> KLEstimate:
@@ -181,7 +187,7 @@ def _of_symbols(given, method, error, blocks):
     (tally,) = samples.seen(samples.tables(given) if isinstance(given, Counts) else samples.symbols(given)[0])
     statistics = statistics_of([tally], error, blocks)
     about = {"method": method, "n_p": tally.number, "dof": tally.dof}
-    about["diagnostics"] = {"coverage_p": _coverage(statistics[0])}
+    about |= _covered(p=statistics[0])
     return from_totals(
         discrete.entropy, _alone(discrete.entropy_gradient), [tally], statistics, **_how(error, blocks), **about
     )
@@ -291,7 +297,7 @@ def mutual_information(x, y, *, method="auto", error="auto", blocks=20, chains_a
     shape = of_x.size, of_y.size
     joint = samples.Tallied(of_x.places * of_y.size + of_y.places, size, dof)
     statistics = statistics_of([joint], error, blocks)
-    about = {"method": method, "n_p": joint.number, "dof": dof, "diagnostics": {"coverage_p": _coverage(statistics[0])}}
+    about = {"method": method, "n_p": joint.number, "dof": dof, **_covered(p=statistics[0])}
 
     def value(tables):
         tables = tables.reshape(*tables.shape[:-1], *shape)

@@ -129,7 +129,7 @@ class Categorical:
         if not isinstance(other, Categorical) or len(other.probs) != len(self.probs):
             raise ParameterError(f"a law on {len(self.probs)} symbols can only be compared with another, got {other!r}")
         p, q = self.probs[self.probs > 0], other.probs[self.probs > 0]
-        return math.inf if (q == 0).any() else math.fsum(p * np.log(p / q))
+        return math.inf if (q == 0).any() else math.fsum(p * (np.log(p) - np.log(q)))
 
     def entropy(self) -> float:
         """Return ``-sum p ln p`` in nats, from 0 to ``ln k``.

@@ -193,7 +193,8 @@ class Points:
 
 
 def _squares(block):
-    return np.concatenate([[len(block)], block.sum(axis=0), (block**2).sum(axis=0)])
+    columns = np.ascontiguousarray(block.T)  # numpy adds in pairs only along what is contiguous
+    return np.concatenate([[len(block)], columns.sum(axis=1), (columns**2).sum(axis=1)])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -275,6 +276,8 @@ def in_chains(name, samples, chains_axis) -> np.ndarray:
     >>> in_chains("p", [0, 1, 1], None).shape
     (1, 3, 1)
     """
+    if isinstance(samples, np.ma.MaskedArray):
+        raise ParameterError(f"{name} must not be masked: pass the samples that count")
     try:
         array = np.asarray(samples)
     except ValueError as error:
@@ -286,7 +289,10 @@ def in_chains(name, samples, chains_axis) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.size == 0:
-        raise ParameterError(f"{name} must be (samples,) or (samples, components) and not be empty, got {array.shape}")
+        raise ParameterError(
+            f"{name} must be (samples,) or (samples, components), with chains_axis one more, and not be empty, "
+            f"got {np.shape(samples)}"
+        )
     if array.dtype.kind not in "biuf":
         raise ParameterError(f"{name} must hold integers, booleans or floats, got {array.dtype}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -382,6 +388,8 @@ def spins(*arrays) -> list[np.ndarray]:
 
 
 def _values(arrays):
+    if np.result_type(*arrays).kind == "f":
+        raise ParameterError(f"integers of types {', '.join(str(one.dtype) for one in arrays)} have no common type")
     return np.unique(np.concatenate([np.unique(one) for one in arrays]))
 
 
