@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from isingflow.errors import ParameterError
-from isingflow.network import meanfield
+from isingflow.network import _kernels, meanfield
 from isingflow.network.inputs import digits, input_kernel, normalise, white_noise
 from isingflow.network.propagation import propagate
 from isingflow.parameters import NetworkParameters
@@ -225,3 +225,11 @@ def test_bad_input(change, message):
     arguments = {"inputs": PAIR, "networks": 1, "rng": 1} | change
     with pytest.raises(ParameterError, match=message):
         propagate(arguments.pop("inputs"), SMALL, **arguments)
+
+
+def test_tanh_to_the_last_digits():
+    x = np.concatenate([np.linspace(-25, 25, 20001), np.geomspace(1e-300, 1, 1001), [0.0, -0.0, 400.0, -1e300]])
+    found, exact = np.array([_kernels.tanh(one) for one in x]), np.tanh(x)
+    np.testing.assert_allclose(found, exact, rtol=1e-15, atol=0)
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(x))
+    np.testing.assert_array_equal(found[-2:], [1.0, -1.0])
