@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from isingflow import kl_divergence
-from isingflow.divergence import gaussian
+from isingflow.divergence import expansion
 from isingflow.divergence.discrete import zhang_grabchak
 from isingflow.divergence.neighbours import knn
 
@@ -37,7 +37,7 @@ def flops():
     """Of all matrix products and factorisations behind an estimate, those with a transpose counted as any other."""
     d = COMPONENTS
     passes = 2 * 2 * SAMPLES * d**2
-    probes = 2 * BLOCKS * d**2 * gaussian.PROBES * (3 + 3)  # deviations of p twice and of q; three kernels
+    probes = 2 * BLOCKS * d**2 * expansion.PROBES * (3 + 3)  # deviations of p twice and of q; three kernels
     return passes, passes + probes + 2 * 2 * d**3 + 2 * d**3
 
 

@@ -8,7 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from isingflow.divergence import gaussian
+from isingflow import kl_divergence
+from isingflow.divergence import expansion, gaussian
+from isingflow.divergence.expansion import expanded_jackknife
 from isingflow.divergence.gaussian import (
     Moments,
     diagonal,
@@ -17,7 +19,6 @@ from isingflow.divergence.gaussian import (
     entropy_gradient,
     isotropic,
     isotropic_gradient,
-    large_jackknife,
     mutual_information,
     mutual_information_gradient,
     unbiased,
@@ -280,7 +281,7 @@ def test_expansion_against_deleting_blocks(d, n, same, paired):
     x, y = pair(14, d, n, n if paired else n + 400, same=same, paired=paired)
     p, q = blocks(x), blocks(y)
     deleted = jackknife(unbiased, p.packed(), q.packed(), paired=paired)
-    found = large_jackknife(p, q, paired=paired)
+    found = expanded_jackknife(p, q, paired=paired)
     assert found.value == pytest.approx(deleted.value, rel=1e-11, abs=1e-12)
     assert found.error == pytest.approx(deleted.error, rel=0.12 if same else 0.03)
     assert found.curvature_error == pytest.approx(deleted.curvature_error, rel=0.04)
@@ -297,7 +298,7 @@ def test_expansion_where_the_means_are_far_apart(paired):
     x, y = pair(18, 3, 40000, 40000, paired=paired)
     p, q = blocks(x), blocks(y + np.array([3.0, 0.0, -1.0]))
     deleted = jackknife(unbiased, p.packed(), q.packed(), paired=paired)
-    found = large_jackknife(p, q, paired=paired)
+    found = expanded_jackknife(p, q, paired=paired)
     assert found.error == pytest.approx(deleted.error, rel=0.01)
     assert found.curvature_error == pytest.approx(deleted.curvature_error, rel=0.01)
     for name in ("replicates_p", "replicates_q"):
@@ -312,10 +313,10 @@ def test_probes_against_exact_traces(same, paired, monkeypatch):
     ratios = []
     for seed in range(30):
         p, q = map(blocks, pair(seed, 64, 4000, 4000, same=same, paired=paired))
-        exact = large_jackknife(p, q, paired=paired)
+        exact = expanded_jackknife(p, q, paired=paired)
         with monkeypatch.context() as fewer:
-            fewer.setattr(gaussian, "PROBES", 16)
-            found = large_jackknife(p, q, paired=paired)
+            fewer.setattr(expansion, "PROBES", 16)
+            found = expanded_jackknife(p, q, paired=paired)
         assert found.value == exact.value
         ratios.append((found.curvature_error / exact.curvature_error) ** 2)
     assert abs(np.mean(ratios) - 1) < 5 * np.std(ratios) / math.sqrt(30)
@@ -327,19 +328,19 @@ def test_the_least_quadratic_part(paired, monkeypatch):
     """Two probes in 64 dimensions tell nothing but the diagonal: for normal samples the bound is near the truth."""
     for seed in range(10):
         p, q = map(blocks, pair(seed, 64, 4000, 4000, same=True, paired=paired))
-        exact = large_jackknife(p, q, paired=paired)
+        exact = expanded_jackknife(p, q, paired=paired)
         with monkeypatch.context() as fewer:
-            fewer.setattr(gaussian, "PROBES", 2)
-            found = large_jackknife(p, q, paired=paired)
+            fewer.setattr(expansion, "PROBES", 2)
+            found = expanded_jackknife(p, q, paired=paired)
         assert found.curvature_error**2 > 0.3 * exact.curvature_error**2
         assert found.error >= found.curvature_error
 
 
 def test_expansion_is_affinely_invariant():
     x, y = pair(15, 8, 2000, 2400)
-    plain = large_jackknife(blocks(x), blocks(y), paired=False)
+    plain = expanded_jackknife(blocks(x), blocks(y), paired=False)
     step = np.random.default_rng(15).normal(size=(8, 8)) + 3 * np.eye(8)
-    moved = large_jackknife(blocks(x @ step + 7), blocks(y @ step + 7), paired=False)
+    moved = expanded_jackknife(blocks(x @ step + 7), blocks(y @ step + 7), paired=False)
     assert moved.value == pytest.approx(plain.value, rel=1e-8)
     assert moved.error == pytest.approx(plain.error, rel=1e-8)
     assert moved.curvature_error == pytest.approx(plain.curvature_error, rel=1e-8)
@@ -353,7 +354,7 @@ def test_bits_do_not_depend_on_threads():
     for threads in (1, 2):
         with threadpool_limits(limits=threads):
             p, q = (Moments.of_blocks(np.split(one, 20)) for one in samples)
-            found.append(large_jackknife(p, q, paired=False))
+            found.append(expanded_jackknife(p, q, paired=False))
     one, two = found
     assert (one.value, one.error, one.curvature_error) == (two.value, two.error, two.curvature_error)
 
@@ -369,14 +370,35 @@ def test_bits_do_not_depend_on_threads():
 )
 def test_expansion_refuses(p, q, paired, message):
     with pytest.raises(ParameterError, match=message):
-        large_jackknife(blocks(p), blocks(q), paired=paired)
+        expanded_jackknife(blocks(p), blocks(q), paired=paired)
 
 
 def test_expansion_refuses_blocks_and_origins():
     p = np.random.default_rng(17).normal(size=(40, 2))
     with pytest.raises(ParameterError, match="blocks of p must be at least 4, got 3"):
-        large_jackknife(blocks(p, 3), blocks(p), paired=False)
+        expanded_jackknife(blocks(p, 3), blocks(p), paired=False)
     with pytest.raises(ParameterError, match="equally many, got 20 and 10"):
-        large_jackknife(blocks(p), blocks(p, 10), paired=True)
+        expanded_jackknife(blocks(p), blocks(p, 10), paired=True)
     with pytest.raises(ParameterError, match="equal origins"):
-        large_jackknife(blocks(p), Moments.of_blocks(np.split(p, 20), [1.0, 0.0]), paired=False)
+        expanded_jackknife(blocks(p), Moments.of_blocks(np.split(p, 20), [1.0, 0.0]), paired=False)
+
+
+@pytest.mark.parametrize(("d", "n"), [(10, 25), (20, 40)])
+def test_errors_of_few_samples(d, n):
+    """300 pairs of samples: the error fits the spread to 20 %, where that of deleted blocks is twice too large or more.
+
+    The spread is known to 4 %, so that a fifth is 5 sigma.
+    """
+    values, errors, deleted = [], [], []
+    for seed in range(300):
+        p, q = np.random.default_rng(seed).normal(size=(2, n, d))
+        found = kl_divergence(p, q)
+        values.append(found.value)
+        errors.append(found.stderr)
+        if seed < 20:
+            packed = [Moments.of_blocks(np.array_split(one, 20)).packed() for one in (p, q)]
+            deleted.append(jackknife(unbiased, *packed).error)
+    spread = np.std(values)
+    assert "n-near-d" in found.flags
+    assert abs(np.sqrt(np.mean(np.square(errors))) / spread - 1) < 0.2
+    assert np.sqrt(np.mean(np.square(deleted))) > 2 * spread

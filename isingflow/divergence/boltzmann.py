@@ -100,6 +100,11 @@ class BoltzmannSamples:
     def __len__(self):
         return len(self.statistics)
 
+    @property
+    def influences(self) -> int:
+        """Influence values: one for each sample."""
+        return len(self)
+
     def merge(self, other):
         """Return the samples of both, where `other` continues the chains of this one.
 

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from isingflow.divergence import boltzmann, discrete, gaussian, samples
+from isingflow.divergence import boltzmann, discrete, expansion, gaussian, samples
 from isingflow.divergence.boltzmann import BoltzmannSamples
 from isingflow.divergence.discrete import Counts
 from isingflow.divergence.gaussian import Moments
@@ -35,6 +35,9 @@ OF_SYMBOLS = ("zhang-grabchak", "plugin", "markov")
 OF_MOMENTS = ("gaussian", "gaussian-diagonal", "gaussian-isotropic")
 OF_FLOATS = (*OF_MOMENTS, "knn", "density-ratio")
 OF_ENERGIES = ("mbar", "mbar-ladder")
+
+NEAR = 3
+"""Samples a component below which a covariance is hardly known."""
 
 POOR_OVERLAP = 0.03
 """Overlap of Boltzmann samples below which values and errors are not to be trusted."""
@@ -327,7 +330,8 @@ def check_error(error, legal, method) -> str:
 
 def centred(*arrays, squares=False) -> list[samples.Points]:
     """Return arrays of floats less their common mean, which changes nothing but the rounding."""
-    centre = np.concatenate([one.reshape(-1, one.shape[2]) for one in arrays]).mean(axis=0, dtype=np.float64)
+    number = sum(one.shape[0] * one.shape[1] for one in arrays)
+    centre = sum(one.sum(axis=(0, 1), dtype=np.float64) for one in arrays) / number
     return [samples.Points(one.astype(np.float64) - centre, squares) for one in arrays]
 
 
@@ -354,8 +358,8 @@ def from_totals(
         Of the estimate, as far as they are known already.
     """
     about = {**about, "diagnostics": {**(diagnostics or {}), "error": error}, "flags": tuple(flags)}
-    if paired and (given[0].influences, given[0].chains) != (given[-1].influences, given[-1].chains):
-        _refuse_pairs(given[0].influences, given[-1].influences)
+    if paired:
+        _check_pairs(given[0], given[-1])
     if error == "influence":
         totals = [one.sum(axis=0) for one in statistics]
         moved = [one.influence(by) for one, by in zip(given, gradient(*totals), strict=True)]
@@ -374,8 +378,12 @@ def from_totals(
     return by_jackknife(found, double, blocks, paired=paired or len(statistics) == 1, **about)
 
 
-def _refuse_pairs(n, m):
-    raise ParameterError(f"paired samples must be equally many, in as many chains, got {n} and {m}")
+def _check_pairs(p, q):
+    if (p.influences, p.chains) != (q.influences, q.chains):
+        raise ParameterError(
+            f"paired samples must be equally many, in as many chains, got {p.influences} and {q.influences} in "
+            f"{p.chains} and {q.chains}"
+        )
 
 
 def statistics_of(given, error, blocks) -> list[np.ndarray]:
@@ -431,11 +439,6 @@ def by_influence(value, moved, chains, *, paired, diagnostics, flags, **about) -
                 f"chain(s), got {len(values)} in all: sample more, or keep batches apart when they are merged"
             )
     if paired:
-        if len(moved[0]) != len(moved[-1]) or chains[0] != chains[-1]:
-            raise ParameterError(
-                f"paired samples must be equally many, in as many chains, got {len(moved[0])} and {len(moved[-1])} in "
-                f"{chains[0]} and {chains[-1]}"
-            )
         moved = [sum(moved)]
     found = [influence_error(values, chains=several) for values, several in zip(moved, chains, strict=False)]
     variances = np.array([one.error**2 for one in found])
@@ -556,10 +559,8 @@ def _about(law, origin):
 
 def _same_origin(p, q, method):
     """Both `Moments` as records; sums about different origins cannot be compared."""
-    if p.dof == q.dof and not np.array_equal(p.origin, q.origin):
-        raise ParameterError(
-            f"moments of p and q must be about one origin, got {p.origin} and {q.origin}: pass both to Moments.of"
-        )
+    if p.dof == q.dof:
+        gaussian.check_origins(p, q)
     return [samples.MomentRecords(one, method in OF_MOMENTS[1:]) for one in (p, q)]
 
 
@@ -582,18 +583,19 @@ def _of_moments(p, q, method, *, error, blocks, paired, forced):
     d = p.dof
     joint = d if method == "gaussian" else 1  # components whose covariances are estimated
     sampled = {name: one for name, one in (("p", p), ("q", q)) if not isinstance(one, Gaussian)}
+    if paired:
+        _check_pairs(p, q)
     enough = _enough_samples(sampled, joint, error, blocks, forced)
     given = list(sampled.values())
-    large = method == "gaussian" and error == "jackknife" and d > gaussian.LARGE and len(given) == 2
     fewest = min(one.number for one in given)
+    expanded = d > expansion.LARGE or fewest < expansion.FEW * d
+    expanded = expanded and method == "gaussian" and error == "jackknife" and len(given) == 2
     numbers = {f"n_{name}": sampled[name].number if name in sampled else 0 for name in "pq"}
     about = {"method": method, "dof": d, **numbers, "diagnostics": {"samples_per_dimension": fewest / d}}
-    about["flags"] = ("n-near-d",) if fewest < 3 * joint or not enough else ()
-    if paired and len(given) == 2 and p.influences != q.influences:
-        _refuse_pairs(p.influences, q.influences)
-    if large and enough:
+    about["flags"] = ("n-near-d",) if fewest < NEAR * joint or not enough else ()
+    if expanded and enough:
         about["diagnostics"]["error"] = error
-        found = gaussian.large_jackknife(*(one.moments(blocks) for one in given), paired=paired)
+        found = expansion.expanded_jackknife(*(one.moments(blocks) for one in given), paired=paired)
         return by_jackknife(found, None, blocks, paired=paired, **about)
 
     statistics = statistics_of(given, error if enough else "influence", blocks)
@@ -648,8 +650,8 @@ def _knn(p, q, *, error, blocks, paired, neighbours, forced, workers):
     error = check_error(error, ERRORS["knn"], "knn")
     flags = nearest.check_dimension(p.dof, forced=forced)
     labels = p.labels(blocks), q.labels(blocks)
-    if paired and (p.number, p.chains) != (q.number, q.chains):
-        _refuse_pairs(p.number, q.number)
+    if paired:
+        _check_pairs(p, q)
     _refuse_constants(p, q)
     options = {"neighbours": neighbours, "workers": workers}
     diagnostics = {"error": error, "blocks": blocks, "samples_per_dimension": min(p.number, q.number) / p.dof}
@@ -679,6 +681,8 @@ def _density_ratio(p, q, *, error, blocks, paired):
     from isingflow.divergence.ratio import density_ratio
 
     error = check_error(error, ERRORS["density-ratio"], "density-ratio")
+    if paired:
+        _check_pairs(p, q)
     _refuse_constants(p, q)
     found = density_ratio(p.flat, q.flat)
     about = {"method": "density-ratio", "n_p": p.number, "n_q": q.number, "dof": p.dof, "flags": found.flags}
@@ -696,8 +700,8 @@ def from_energies(p, q, quantity, method, *, between, error, blocks, paired) -> 
         error = "jackknife"
     error = check_error(error, ERRORS[method], method)
     about = {"method": method, "n_p": len(p), "n_q": len(q), "dof": 1}
-    if paired and (len(p), p.chains) != (len(q), q.chains):
-        _refuse_pairs(len(p), len(q))
+    if paired:
+        _check_pairs(p, q)
     if method == "mbar-ladder":
         found = boltzmann.ladder(p, q, between, blocks=blocks)
         without = getattr(found.replicates, quantity)

@@ -6,6 +6,7 @@ from isingflow.divergence import discrete, gaussian, samples
 from isingflow.divergence.boltzmann import BoltzmannSamples
 from isingflow.divergence.discrete import Counts
 from isingflow.divergence.estimate import (
+    NEAR,
     KLEstimate,
     both_are,
     centred,
@@ -212,7 +213,7 @@ def _from_moments(points, value, gradient, method, error, blocks):
     statistics = statistics_of([points], error, blocks)
     refuse_singular("the sample", statistics[0].sum(axis=0), d)
     about = {"method": method, "n_p": n, "dof": d, "diagnostics": {"samples_per_dimension": n / d}}
-    about["flags"] = ("n-near-d",) if n < 3 * d else ()
+    about["flags"] = ("n-near-d",) if n < NEAR * d else ()
     return from_totals(value, _alone(gradient), [points], statistics, **_how(error, blocks), **about)
 
 
