@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,12 @@ from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.parameters import ChainParameters, EnsembleParameters, NetworkParameters, SquareParameters
 
 ROOT = Path(__file__).resolve().parent.parent
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    # The tests' own list of fonts and matplotlibrc, for all workers: the machine's may be stale, or of another taste.
+    SETTINGS = tempfile.TemporaryDirectory(prefix="isingflow-matplotlib-")
+    os.environ["MPLCONFIGDIR"] = SETTINGS.name
+    subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True)
 
 TINY_TASKS = (
     *[ChainParameters(coupling=coupling, sites=64, steps=3, samples=20) for coupling in (0.4, 0.8)],
