@@ -20,7 +20,7 @@ from isingflow.errors import ParameterError
 LARGEST_COUPLING = 100.0
 ALGORITHMS = ("auto", "heat-bath", "swendsen-wang")
 ENSEMBLES = ("conditional", "weights")
-ACTIVATIONS = ("tanh",)
+ACTIVATIONS = ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear")
 INPUTS = ("digits", "noise")
 
 
