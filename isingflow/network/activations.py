@@ -253,11 +253,12 @@ class HardTanh(OddActivation):
         """Integrals of Plackett's corner densities over correlations x from c to 1, with weights 1 and x - c."""
         h, k = _bound(first)[..., None], _bound(second)[..., None]
         half = np.maximum(np.sin(_angle(first, second, squared) / 2), 1e-120)[..., None]  # at zero there is nothing
-        x, weights = special.roots_legendre(80)
         integral, moment = 0.0, 0.0
         for corner, sign in ((h - k, 1), (h + k, -1)):
-            # sin(angle/2) = scale sinh(t): the density rises where the angle is about the scale
-            scale = np.maximum(np.abs(corner) / 2, 1e-12)
+            # sin(angle/2) = scale sinh(t): where the angle is about the scale the density rises
+            smooth = first is second and sign == 1
+            x, weights = special.roots_legendre(24 if smooth else 80)
+            scale = 1.0 if smooth else np.maximum(np.abs(corner) / 2, 1e-12)
             top = np.arcsinh(half / scale)
             sine = scale * np.sinh(top * (x + 1) / 2)
             cosine = np.sqrt(1 - sine**2)
