@@ -24,6 +24,7 @@ _HOMES = {
     "chain_flow": "isingflow.flow",
     "square_flow": "isingflow.flow",
     "network_flow": "isingflow.flow",
+    "mean_field_flow": "isingflow.flow",
     "compare": "isingflow.study",
     "read_archive": "isingflow.archive",
     "IsingflowError": "isingflow.errors",

@@ -11,6 +11,7 @@ import json
 import math
 import operator
 import os
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -21,6 +22,7 @@ LARGEST_COUPLING = 100.0
 ALGORITHMS = ("auto", "heat-bath", "swendsen-wang")
 ENSEMBLES = ("conditional", "weights")
 ACTIVATIONS = ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear")
+LEAKY_SLOPE = 0.01
 INPUTS = ("digits", "noise")
 
 
@@ -107,6 +109,41 @@ def choice(name, value, options: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(str(value), options, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise ParameterError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}{hint}")
+
+
+def activation(value) -> tuple[str, float]:
+    """Return which of `ACTIVATIONS` a name means, and its slope below zero, or raise and offer the nearest.
+
+    Parameters
+    ----------
+    value : str
+        One of them; ``"leaky_relu"`` has slope 0.01, and ``"leaky_relu(0.2)"`` another, in [-1, 1].
+
+    Returns
+    -------
+    kind : str
+    below : float
+        0 for relu, 1 for linear, NaN for those that bend.
+
+    Raises
+    ------
+    ParameterError
+        If there is none of that name, or the slope is no number in [-1, 1].
+
+    Examples
+    --------
+    >>> activation("leaky_relu(0.2)")
+    ('leaky_relu', 0.2)
+    """
+    slopes = {"relu": 0.0, "leaky_relu": LEAKY_SLOPE, "linear": 1.0}
+    if isinstance(value, str) and (match := re.fullmatch(r"leaky_relu\((.*)\)", value)):
+        try:
+            below = float(match[1])
+        except ValueError:
+            raise ParameterError(f"leaky_relu(slope) needs a number for its slope, got {value!r}") from None
+        return "leaky_relu", finite("slope of leaky_relu", below, low=-1.0, high=1.0)
+    kind = choice("activation", value, ACTIVATIONS)
+    return kind, slopes.get(kind, math.nan)
 
 
 def coupling(name, value, *, low=-LARGEST_COUPLING) -> float:
@@ -282,7 +319,7 @@ class NetworkParameters:
     width : int
         Neurons in every layer, at least 1.
     activation : str
-        ``"tanh"``.
+        As in `isingflow.network.activations.named`.
     """
 
     weight_variance: float
@@ -298,8 +335,8 @@ class NetworkParameters:
             bias_variance=finite("bias_variance", self.bias_variance, low=0.0),
             depth=whole("depth", self.depth),
             width=whole("width", self.width),
-            activation=choice("activation", self.activation, ACTIVATIONS),
         )
+        activation(self.activation)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -112,6 +112,7 @@ def test_public_names():
         "entropy",
         "jensen_shannon",
         "kl_divergence",
+        "mean_field_flow",
         "mutual_information",
         "network_flow",
         "read_archive",
@@ -152,10 +153,14 @@ def test_public_names():
         (
             "network.meanfield",
             "fixed_point_variance",
-            "(weight_variance, bias_variance, *, activation='tanh')",
+            "(weight_variance, bias_variance, *, activation='tanh', residual=0.0, start=1.0)",
         ),
-        ("network.meanfield", "depth_scales", "(weight_variance, bias_variance, *, activation='tanh')"),
-        ("network.meanfield", "critical_weight_variance", "(bias_variance, *, activation='tanh')"),
+        (
+            "network.meanfield",
+            "depth_scales",
+            "(weight_variance, bias_variance, *, activation='tanh', residual=0.0)",
+        ),
+        ("network.meanfield", "critical_weight_variance", "(bias_variance, *, activation='tanh', residual=0.0)"),
         ("network.meanfield", "uniformity_variance", "(*, activation='tanh')"),
         (
             "divergence.estimate",

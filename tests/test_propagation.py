@@ -7,15 +7,26 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import special
 
+from isingflow import parameters
 from isingflow.errors import ParameterError
-from isingflow.network import _kernels, meanfield
+from isingflow.network import _kernels, activations, meanfield
 from isingflow.network.inputs import digits, input_kernel, normalise, white_noise
 from isingflow.network.propagation import propagate
 from isingflow.parameters import NetworkParameters
 
 SMALL = NetworkParameters(weight_variance=1.3, bias_variance=0.2, depth=6, width=32)
 PAIR = normalise(digits([0, 1]))
+PHI = {
+    "tanh": np.tanh,
+    "erf": special.erf,
+    "relu": lambda z: np.maximum(z, 0.0),
+    "leaky_relu": lambda z: np.maximum(z, 0.01 * z),
+    "leaky_relu(-0.5)": lambda z: np.maximum(z, -0.5 * z),
+    "hard_tanh": lambda z: np.clip(z, -1.0, 1.0),
+    "linear": lambda z: z,
+}
 
 
 def differences(z):
@@ -32,7 +43,7 @@ def naive_conditional(inputs, network, rng):
         lower = np.linalg.cholesky(to_differences @ covariance @ to_differences.T)
         normals = rng.standard_normal((len(inputs), network.width))
         layers.append(normals.T @ lower.T @ np.linalg.inv(to_differences).T)
-        activations = np.tanh(layers[-1])
+        activations = PHI[network.activation](layers[-1])
         covariance = weight * activations.T @ activations / network.width + bias
     return np.array(layers)
 
@@ -44,16 +55,35 @@ def naive_weights(inputs, network, rng):
         weights = np.sqrt(network.weight_variance / len(columns)) * normals[:, :-1]
         biases = np.sqrt(network.bias_variance) * normals[:, -1:]
         layers.append(weights @ columns + biases)
-        columns = np.tanh(layers[-1])
+        columns = PHI[network.activation](layers[-1])
     return np.array(layers)
 
 
+@pytest.mark.parametrize("name", PHI)
+def test_compiled_increments_are_those_of_the_activation(name):
+    """Also where one side is beyond a kink, and where the step is lost beside z."""
+    kind, below = parameters.activation(name)
+    kinds = {"erf": _kernels.ERF, "hard_tanh": _kernels.HARD_TANH}
+    z, step = np.meshgrid(np.linspace(-3, 3, 61), [-4.0, -0.7, -0.05, -1e-9, 0.0, 1e-200, 0.03, 0.2, 5.0])
+    expected = activations.named(name).increment(z, step)
+    if name == "tanh":
+        found = np.array([_kernels.tanh(value) for value in z.ravel()]).reshape(z.shape)
+        np.testing.assert_allclose(found, np.tanh(z), rtol=1e-15)
+    else:
+        kind = kinds.get(kind, _kernels.PIECEWISE_LINEAR)
+        found = [_kernels.increment(*both, kind, below) for both in zip(z.ravel(), step.ravel(), strict=True)]
+        np.testing.assert_allclose(np.reshape(found, z.shape), expected, rtol=5e-11, atol=0)
+    near = np.abs(step) > 0.02
+    np.testing.assert_allclose(expected[near], (PHI[name](z + step) - PHI[name](z))[near], rtol=1e-11, atol=1e-15)
+
+
 @pytest.mark.parametrize(("ensemble", "naive"), [("conditional", naive_conditional), ("weights", naive_weights)])
-@pytest.mark.parametrize("count", [1, 2, 4])
-def test_naive_twin(ensemble, naive, count):
+@pytest.mark.parametrize(("count", "activation"), [(1, "tanh"), (2, "tanh"), (4, "tanh"), *[(3, name) for name in PHI]])
+def test_naive_twin(ensemble, naive, count, activation):
     inputs = normalise(digits(range(count)))
-    result = propagate(inputs, SMALL, networks=3, rng=5, ensemble=ensemble, keep="preactivations")
-    expected = np.array([naive(inputs, SMALL, stream) for stream in np.random.default_rng(5).spawn(3)])
+    network = dataclasses.replace(SMALL, activation=activation)
+    result = propagate(inputs, network, networks=3, rng=5, ensemble=ensemble, keep="preactivations")
+    expected = np.array([naive(inputs, network, stream) for stream in np.random.default_rng(5).spawn(3)])
     np.testing.assert_allclose(result.preactivations, expected, rtol=0, atol=1e-12)
     y = differences(expected)
     np.testing.assert_allclose(result.sums, y.sum(axis=2), rtol=0, atol=1e-11)

@@ -1,7 +1,7 @@
 """Lattice or network joined with the estimator: level curves."""
 
 from isingflow.flow.chain import chain_flow
-from isingflow.flow.network import network_flow
+from isingflow.flow.network import mean_field_flow, network_flow
 from isingflow.flow.square import square_flow
 
-__all__ = ["chain_flow", "network_flow", "square_flow"]
+__all__ = ["chain_flow", "mean_field_flow", "network_flow", "square_flow"]

@@ -16,6 +16,8 @@ from isingflow.divergence.laws import Gaussian
 from isingflow.errors import ParameterError
 from isingflow.flow.scale import UNDETERMINED, Ending, geometric, jackknifed_fit
 from isingflow.network import meanfield
+from isingflow.network.gaussian_process import nngp_levels
+from isingflow.network.inputs import checked_inputs, input_kernel
 from isingflow.network.propagation import Propagation, propagate
 from isingflow.parameters import NetworkParameters, whole
 from isingflow.resampling import block_sums
@@ -52,7 +54,7 @@ def network_flow(inputs, network: NetworkParameters, *, networks, rng, ensemble=
     Returns
     -------
     LevelCurve
-        Per neuron, with the mean-field curve for one input, or two of equal norm.
+        Per neuron, with the mean-field curve beside it.
 
     Raises
     ------
@@ -104,9 +106,9 @@ def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
     name = {1: "one input", 2: "two inputs"}.get(inputs, f"{inputs} inputs")
     ensemble = "weights" if propagation.ensemble == "weights" else ""
     told = {1: _one_input, 2: _two_inputs}.get(inputs)
-    # without a bias a weak network forgets its input: the variance has no limit but zero, the curve none
-    silent = network.bias_variance == 0 and network.weight_variance <= 1
-    ending = UNDETERMINED._asdict() if silent or told is None else told(moments)
+    # where the variance goes to zero or grows without bound it has no limit, and the curve none
+    settles = 0 < _settled(network).variance < math.inf
+    ending = told(moments) if settles and told is not None else UNDETERMINED._asdict()
     return LevelCurve(
         system="network",
         quantity=", ".join(filter(None, (name, ensemble, label))),
@@ -126,10 +128,86 @@ def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
         length=np.arange(network.depth + 1),
         estimator="gaussian",
         samples=len(sums),
-        **_mean_field(kernel, propagation.difference_kernel, network),
+        **_references(_mean_field(kernel, propagation.difference_kernel[:inputs, :inputs], network)),
         **ending,
         **series,
     )
+
+
+def mean_field_flow(inputs, network: NetworkParameters) -> LevelCurve:
+    """Follow named inputs through a network of infinite width: the joint law of their pre-activations at one neuron.
+
+    Parameters
+    ----------
+    inputs : array_like of float
+        (m, n_in), as for `network_flow`; of any norms, linearly independent.
+    network : NetworkParameters
+        Its width is not used.
+
+    Returns
+    -------
+    LevelCurve
+        Per neuron; nothing is sampled. The scale is ``xi_q`` of one input, ``xi_c`` of several; where these come
+        together, in the ordered phase and at the edge of chaos, there is no asymptote.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range, the inputs are linearly dependent, or so nearly that the covariance of a level
+        cannot be told from a singular one.
+
+    References
+    ----------
+    Lee et al., arXiv:1711.00165, Eq. 5 (the covariances).
+
+    Examples
+    --------
+    >>> network = NetworkParameters(weight_variance=2.5, bias_variance=0.05, depth=3, width=1)
+    >>> curve = mean_field_flow([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0], [2.0, 0.0, 1.0]], network)
+    >>> curve.quantity, curve.value.round(4).tolist()
+    ('3 inputs, mean field', [0.0, 0.4554, 0.8028, 0.9702])
+    """
+    inputs = checked_inputs("inputs", inputs)
+    kernel = input_kernel(inputs, network)
+    apart = inputs - inputs[0]
+    difference_kernel = network.weight_variance * np.einsum("ai,bi->ab", apart, apart) / inputs.shape[1]
+    difference_kernel[0] = difference_kernel[:, 0] = kernel[0] - kernel[0, 0]
+    difference_kernel[0, 0] = kernel[0, 0]
+    _level_zero(difference_kernel)
+    found = _mean_field(kernel, difference_kernel, network)
+    name = {1: "one input", 2: "two inputs"}.get(len(inputs), f"{len(inputs)} inputs")
+    settled = _settled(network)
+    regime = "undetermined"
+    if 0 < settled.variance < math.inf:
+        growth = settled.susceptibility - 1
+        chaotic = "saturating" if growth > 0 else "growing"
+        regime = "saturating" if len(inputs) == 1 else "critical" if math.isinf(settled.xi_c) else chaotic
+    return LevelCurve(
+        system="network",
+        quantity=f"{name}, mean field",
+        per="neuron",
+        control="weight_variance",
+        parameters={
+            "weight_variance": network.weight_variance,
+            "bias_variance": network.bias_variance,
+            "depth": network.depth,
+            "activation": network.activation,
+        },
+        levels=np.arange(network.depth + 1),
+        level_name="layers",
+        length=np.arange(network.depth + 1),
+        estimator="mean field",
+        samples=0,
+        regime=regime,
+        **found,
+    )
+
+
+def _references(found):
+    """Name the fields of a mean-field curve as references of a sampled one."""
+    names = {"value": "exact", "reverse": "exact_reverse", "step": "exact_step"}
+    names |= {"asymptote": "asymptote_exact", "scale": "scale_exact"}
+    return {"reference": "mean field"} | {names[name]: value for name, value in found.items()}
 
 
 def _level_zero(cov):
@@ -170,37 +248,44 @@ def _of_pairs(variance_p, gap_p, variance_q, gap_q):
     return total + _of_variances(variance_p * gap_p, variance_q * gap_q)
 
 
+def _settled(network):
+    return meanfield.solve(network.weight_variance, network.bias_variance, activation=network.activation)
+
+
 def _mean_field(kernel, difference_kernel, network):
-    """Curves, asymptote and scale at infinite width, for one input or two of equal norm."""
-    inputs = len(kernel)
+    """Curves, asymptote and scale at infinite width."""
+    inputs, every = len(kernel), range(network.depth + 1)
+    settled = _settled(network)
+    settles = 0 < settled.variance < math.inf and (inputs == 1 or settled.correlation < 1)
     norms = np.diag(kernel)
-    if inputs > 2 or not np.allclose(norms, norms[0], rtol=1e-9, atol=0):
-        return {}
-    gap = difference_kernel[1, 1] / norms.sum() if inputs == 2 else 0.0
-    variances, gaps = meanfield.pair_levels(norms[0], gap, network)
-    where = network.weight_variance, network.bias_variance
-    scales = meanfield.depth_scales(*where)
-    fixed = meanfield.fixed_point_variance(*where)
-    if inputs == 1:
-        scale, limit = scales.xi_q, _of_variances(norms[0], fixed) if fixed else math.nan
+    if inputs <= 2 and np.allclose(norms, norms[0], rtol=1e-9, atol=0):
+        gap = difference_kernel[1, 1] / norms.sum() if inputs == 2 else 0.0
+        variances, gaps = meanfield.pair_levels(norms[0], gap, network)
+        laws = list(zip(variances, gaps, strict=True))
+        limit = settled.variance, 1 - settled.correlation
 
-        def between(i, j):
-            return _of_variances(variances[i], variances[j])
+        def between(p, q):
+            return _of_pairs(*p, *q) if inputs == 2 else _of_variances(p[0], q[0])
     else:
-        fixed_gap = 1 - meanfield.fixed_point_correlation(*where)
-        scale, limit = scales.xi_c, _of_pairs(norms[0], gap, fixed, fixed_gap) if fixed_gap else math.nan
+        away = np.diag(difference_kernel)[1:]
+        distances = away[:, None] + away - 2 * difference_kernel[1:, 1:]
+        distances = np.block([[np.zeros((1, 1)), away[None]], [away[:, None], distances]])
+        levels = nngp_levels(kernel, network, distances=distances)
+        laws = [Gaussian(np.zeros(inputs), cov) for cov in levels.difference_kernels]
+        limit = np.full((inputs, inputs), 1 - settled.correlation) + (1 - settled.correlation) * np.eye(inputs)
+        limit[0], limit[:, 0] = settled.correlation - 1, settled.correlation - 1
+        limit[0, 0] = 1
+        limit = Gaussian(np.zeros(inputs), settled.variance * limit) if settles else None
 
-        def between(i, j):
-            return _of_pairs(variances[i], gaps[i], variances[j], gaps[j])
+        def between(p, q):
+            return p.relative_entropy_to(q)
 
-    every = np.arange(len(variances))
     return {
-        "exact": between(0, every),
-        "exact_reverse": between(every, 0),
-        "exact_step": np.append(between(every[:-1], every[1:]), math.nan),
-        "reference": "mean field",
-        "asymptote_exact": limit,
-        "scale_exact": scale,
+        "value": np.array([between(laws[0], laws[level]) for level in every]),
+        "reverse": np.array([between(laws[level], laws[0]) for level in every]),
+        "step": np.array([*(between(p, q) for p, q in itertools.pairwise(laws)), math.nan]),
+        "asymptote": between(laws[0], limit) if settles else math.nan,
+        "scale": settled.xi_q if inputs == 1 else settled.xi_c,
     }
 
 

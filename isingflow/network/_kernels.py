@@ -9,6 +9,8 @@ import math
 import numpy as np
 from numba import njit
 
+TANH, ERF, HARD_TANH, PIECEWISE_LINEAR = 0, 1, 2, 3
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def tanh(x):
@@ -49,9 +51,35 @@ def dot(u, v):
 
 
 @njit(cache=True, nogil=True)
-def activate(y, scale, phi):
-    """Write ``scale * (tanh z_1, tanh z_2 - tanh z_1, ...)`` of every neuron into `phi`, which may be longer."""
+def increment(z, step, kind, below):
+    """Return ``phi(z + step) - phi(z)`` with all its digits, for activations other than tanh."""
+    if kind == ERF:
+        half, middle = 0.5 * step, z + 0.5 * step
+        if abs(half) > 0.02:
+            return math.erf(z + step) - math.erf(z)
+        square, h = 4.0 * middle * middle, half * half  # the series of the integral about its middle
+        fourth = ((square - 12.0) * square + 12.0) / 120.0
+        sixth = (((square - 30.0) * square + 180.0) * square - 120.0) / 5040.0
+        series = 1.0 + h * ((square - 2.0) / 6.0 + h * (fourth + h * sixth))
+        return 2.2567583341910251 * math.exp(-middle * middle) * half * series
+    if kind == HARD_TANH:
+        inside = min(max(z, -1.0), 1.0)
+        return min(max(step + (z - inside), -1.0 - inside), 1.0 - inside)
+    outward = math.copysign(1.0, z) * step
+    modulus = max(outward, -2.0 * abs(z) - outward)  # |z + step| - |z|
+    return 0.5 * (1.0 + below) * step + 0.5 * (1.0 - below) * modulus
+
+
+@njit(cache=True, nogil=True)
+def activate(y, scale, phi, kind, below):
+    """Write ``scale * (phi(z_1), phi(z_2) - phi(z_1), ...)`` of every neuron into `phi`, which may be longer."""
     inputs, neurons = y.shape
+    if kind != TANH:
+        for a in range(inputs):
+            for i in range(neurons):
+                # every activation here is zero at zero
+                phi[a, i] = scale * increment(0.0 if a == 0 else y[0, i], y[a, i], kind, below)
+        return
     for i in range(neurons):
         phi[0, i] = tanh(y[0, i])
     for a in range(1, inputs):
@@ -134,7 +162,7 @@ def draw_given_weights(rng, features, bias_scale, y, weights):
 
 
 @njit(cache=True, nogil=True)
-def conditional_network(rng, factor, scale, bias_scale, y, phi, sums, products, kept):
+def conditional_network(rng, factor, scale, bias_scale, kind, below, y, phi, sums, products, kept):
     """Propagate one network without weights; `factor` comes in as level 0's and is overwritten.
 
     `y` (m, width) and `phi` (m, width + 1), with a last place for the bias, are scratch.
@@ -143,19 +171,19 @@ def conditional_network(rng, factor, scale, bias_scale, y, phi, sums, products, 
         draw_given_factor(rng, factor, y)
         add_moments(y, sums[level], products[level])
         record(y, kept[level])
-        activate(y, scale, phi)
+        activate(y, scale, phi, kind, below)
         phi[:, -1] = 0.0
         phi[0, -1] = bias_scale
         triangular_factor(phi, factor)
 
 
 @njit(cache=True, nogil=True)
-def weighted_network(rng, features, scale, bias_scale, y, phi, sums, products, kept):
+def weighted_network(rng, features, scale, bias_scale, kind, below, y, phi, sums, products, kept):
     """Propagate one network with weights; scaled `features` (m, n_in) come in; `y` and `phi` (m, width) are scratch."""
     weights = np.empty(max(features.shape[1], phi.shape[1]))
     for level in range(sums.shape[0]):
         draw_given_weights(rng, features, bias_scale, y, weights[: features.shape[1]])
         add_moments(y, sums[level], products[level])
         record(y, kept[level])
-        activate(y, scale, phi)
+        activate(y, scale, phi, kind, below)
         features = phi

@@ -20,16 +20,11 @@ The methods take float64 arrays, checked by whoever calls; one array given as bo
 
 import functools
 import math
-import re
 
 import numpy as np
 from scipy import special
 
-from isingflow.errors import ParameterError
-from isingflow.parameters import ACTIVATIONS, choice, finite
-
-LEAKY_SLOPE = 0.01
-"""Slope of `leaky_relu` below zero, unless its name says another."""
+from isingflow import parameters
 
 _KOLMOGOROV = np.array(
     [
@@ -326,26 +321,16 @@ def named(activation):
     >>> named("leaky_relu(0.2)")(np.array([-1.0, 2.0])).tolist()
     [-0.2, 2.0]
     """
-    return _named(activation) if isinstance(activation, str) else choice("activation", activation, ACTIVATIONS)
+    return _named(*parameters.activation(activation))
 
 
 @functools.lru_cache(maxsize=64)
-def _named(activation):
-    base, slope = activation, LEAKY_SLOPE
-    if match := re.fullmatch(r"leaky_relu\((.*)\)", activation):
-        try:
-            slope = float(match[1])
-        except ValueError:
-            raise ParameterError(f"the slope of leaky_relu must be a number, got {activation!r}") from None
-        base, slope = "leaky_relu", finite("slope of leaky_relu", slope, low=-1.0, high=1.0)
-    choice("activation", base, ACTIVATIONS)
-    if base == "tanh":
+def _named(kind, below):
+    if kind == "tanh":
         return Mixture("tanh", *_KOLMOGOROV, origin_slope=1.0)
-    if base == "erf":
+    if kind == "erf":
         return Mixture("erf", [math.sqrt(0.5)], [1.0], origin_slope=2 / math.sqrt(math.pi))
-    if base == "hard_tanh":
-        return HardTanh()
-    return PiecewiseLinear(activation, {"relu": 0.0, "leaky_relu": slope, "linear": 1.0}[base])
+    return HardTanh() if kind == "hard_tanh" else PiecewiseLinear(kind, below)
 
 
 def _determinant(first, second, squared):

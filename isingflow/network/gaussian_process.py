@@ -1,7 +1,8 @@
 """Covariances between several inputs through the layers of an infinitely wide network: the kernels NNGP and NTK.
 
 In the limit of infinite width the pre-activations of m inputs at one neuron are a centred Gaussian vector, whose
-covariance, the kernel of the neural-network Gaussian process, follows a closed recursion (Lee et al., arXiv:1711.00165).
+covariance, the kernel of the neural-network Gaussian process (NNGP), follows a closed recursion (Lee et al.,
+arXiv:1711.00165).
 The neural tangent kernel, of gradient descent on all weights and biases, follows beside it (Jacot et al.,
 arXiv:1806.07572). Inputs may have any norms.
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from isingflow.network.inputs import checked_inputs, input_kernel
-from isingflow.parameters import ENSEMBLES, NetworkParameters, choice, whole, within_memory
+from isingflow.parameters import ENSEMBLES, NetworkParameters, activation, choice, whole, within_memory
 from isingflow.seeding import generator
 
 KEEP = ("moments", "preactivations")
@@ -84,7 +84,7 @@ def propagate(
     inputs : float array (m, n_in)
         Finite, dimensionless; `isingflow.network.inputs.normalise` makes images fit.
     network : NetworkParameters
-        Variances, depth and width.
+        Variances, depth, width and activation.
     networks : int
         Networks in the ensemble, at least 1.
     rng : numpy.random.Generator or int
@@ -145,15 +145,19 @@ def propagate(
     factor = np.empty((count, count))
     _kernels.triangular_factor(columns.copy(), factor)
 
+    name, below = activation(network.activation)
+    kinds = {"tanh": _kernels.TANH, "erf": _kernels.ERF, "hard_tanh": _kernels.HARD_TANH}
+    rule = scale, bias_scale, kinds.get(name, _kernels.PIECEWISE_LINEAR), below
+
     def run(index, stream):
         y = np.empty((count, network.width))
         record = sums[index], products[index], kept[index]
         if ensemble == "conditional":
             phi = np.empty((count, network.width + 1))
-            _kernels.conditional_network(stream, factor.copy(), scale, bias_scale, y, phi, *record)
+            _kernels.conditional_network(stream, factor.copy(), *rule, y, phi, *record)
         else:
             phi = np.empty((count, network.width))
-            _kernels.weighted_network(stream, scaled_inputs, scale, bias_scale, y, phi, *record)
+            _kernels.weighted_network(stream, scaled_inputs, *rule, y, phi, *record)
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(run, range(networks), generator(rng).spawn(networks)):
