@@ -271,7 +271,7 @@ VALUE = f"{WINDOWS}/value"
     ("edit", "message"),
     [
         (attribute("/", "format", "netcdf"), "is an HDF5 file of something else"),
-        (attribute("/", "schema", 2), "has schema 2; this version reads up to 1: update isingflow"),
+        (attribute("/", "schema", 3), "has schema 3; this version reads up to 2: update isingflow"),
         (attribute("/", "schema", 0), "has schema 0"),
         (attribute("/", "schema", "new"), "no readable"),
         (attribute("/", "note", h5py.Empty("f8")), "neither text nor a number"),
