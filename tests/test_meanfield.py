@@ -190,10 +190,10 @@ def test_floats_in_floats_out_and_arrays_broadcast():
         (lambda: meanfield.fixed_point_variance([1.0, 2.0], [1.0, 2.0, 3.0]), "do not broadcast"),
         (
             lambda: meanfield.fixed_point_variance([[1.0], [1.0, 2.0]], BIAS),
-            "weight_variance must be a real number",
+            "weight_variance must be a number or an array of numbers",
         ),
         (lambda: meanfield.depth_scales(1.5, BIAS, activation="tahn"), "did you mean 'tanh'"),
-        (lambda: meanfield.uniformity_variance(activation="relu"), "activation must be one of 'tanh'"),
+        (lambda: meanfield.uniformity_variance(activation="relu"), "no variance has the largest entropy"),
     ],
 )
 def test_bad_input(call, message):

@@ -7,15 +7,15 @@ variances ``q_1``, ``q_2`` and ``E[(u - v)^2] = d``; here they are, in closed fo
 - ``difference(q_1, q_2, d)``: ``E[(phi(u) - phi(v))^2]``, with all its digits however small ``d`` is;
 - ``slope_product(q_1, q_2, d)``: ``E[phi'(u) phi'(v)]``.
 
-`relu`, `leaky_relu` and `linear` have the arc-cosine kernels (Cho & Saul 2009), `erf` the arcsine kernel (Williams 1997),
-`hard_tanh` one integral over the angle between the inputs (Plackett 1954).
+`relu`, `leaky_relu` and `linear` have the arc-cosine kernels (Cho & Saul 2009), `erf` the arcsine kernel (Williams
+1997), `hard_tanh` one integral over the angle between the inputs (Plackett 1954).
 
 `tanh` is an average of error functions, ``tanh z = E[erf(z / (sqrt(2) s))]``, for the logistic density is a mixture of
 normal ones: its standard deviation ``s`` follows Kolmogorov's law (Andrews & Mallows, J. R. Stat. Soc. B 36, 99
-(1974)). Gauss's rule for that law in the variable ``ln s`` needs no more than twelve of them for averages right to 1e-14 at every
+(1974)). Gauss's rule for that law in the variable ``ln s`` needs twelve of them for averages right to 1e-14 at every
 variance; and those of error functions are closed.
 
-Arrays in, arrays out: the methods take float64 arrays that broadcast, checked by whoever calls.
+The methods take float64 arrays, checked by whoever calls; one array given as both variances saves half of the work.
 """
 
 import functools
@@ -50,25 +50,62 @@ _KOLMOGOROV = np.array(
 """Nodes ``s`` and weights of the Gauss rule for Kolmogorov's law in the variable ``ln s``."""
 
 
-class Mixture:
+class Activation:
+    """An activation: its values, and its averages from `moment` and `pair`."""
+
+    name: str
+    homogeneous = False
+    """Whether ``phi(a z) = a phi(z)`` for positive a."""
+    kinks = ()
+    """Where the slope jumps."""
+    origin_slope = math.nan
+    """``phi'(0)``, where there is one."""
+
+    def second_moment(self, variance):
+        """Return ``E[phi(u)^2]``."""
+        return self.moment(variance)[0]
+
+    def second_moment_slope(self, variance):
+        """Return the derivative of ``E[phi(u)^2]``."""
+        return self.moment(variance)[1]
+
+    def difference(self, first, second, squared):
+        """Return ``E[(phi(u) - phi(v))^2]``."""
+        return self.pair(first, second, squared)[0]
+
+    def slope_product(self, first, second, squared):
+        """Return ``E[phi'(u) phi'(v)]``."""
+        return self.pair(first, second, squared)[1]
+
+
+class OddActivation(Activation):
+    """``phi(-z) = -phi(z)``: a pair of negative correlation is reduced to ``(u, -v)``."""
+
+    def pair(self, first, second, squared):
+        opposite = squared > first + second
+        if not np.any(opposite):
+            return self._pair(first, second, squared)
+        difference, slopes = self._pair(first, second, np.where(opposite, 2 * (first + second) - squared, squared))
+        whole = 2 * (self.second_moment(first) + self.second_moment(second))
+        return np.where(opposite, whole - difference, difference), slopes
+
+
+class Mixture(OddActivation):
     """``phi(z) = sum_i w_i erf(z / (sqrt(2) s_i))``: error functions themselves, and tanh.
 
     With ``X = (s_i^2 + q_1)(s_j^2 + q_2)`` and ``k = E[u v]``, ``E[phi(u) phi(v)]`` is a sum of
     ``(2/pi) arcsin(k / sqrt(X))`` (Williams, NIPS 9, Eq. 11).
     """
 
-    homogeneous = False
-    kinks = ()
-
-    def __init__(self, name, nodes, weights):
-        self.name = name
+    def __init__(self, name, nodes, weights, origin_slope):
+        self.name, self.origin_slope = name, origin_slope
         self.nodes, self.weights = np.asarray(nodes), np.asarray(weights)
-        self.origin_slope = float(math.sqrt(2 / math.pi) * np.sum(self.weights / self.nodes))
         first, second = np.meshgrid(self.nodes**2, self.nodes**2, indexing="ij")
-        self._ordered = first.ravel(), second.ravel(), 2 / math.pi * np.outer(weights, weights).ravel()
+        ordered = first, second, 2 / math.pi * np.outer(weights, weights)
+        self._ordered = [array.ravel().tolist() for array in ordered]
         upper = np.triu_indices(len(self.nodes))
-        twice = np.where(upper[0] == upper[1], 2, 4) / math.pi
-        self._unordered = first[upper], second[upper], twice * self.weights[upper[0]] * self.weights[upper[1]]
+        twice = np.where(upper[0] == upper[1], 1.0, 2.0)
+        self._unordered = [(array[upper] * times).tolist() for array, times in zip(ordered, (1, 1, twice), strict=True)]
 
     def __call__(self, z):
         return np.tanh(z) if self.name == "tanh" else special.erf(z)
@@ -80,62 +117,55 @@ class Mixture:
             return 4 * decay / (1 + decay) ** 2
         return 2 / math.sqrt(math.pi) * np.exp(-np.square(z))
 
-    def second_moment(self, variance):
-        def angle(s, t):
-            return np.arctan2(variance, np.sqrt(s * t + variance * (s + t)))
+    def moment(self, variance):
+        square = variance * variance
+        total, slope = np.zeros((2, *np.shape(variance)))
+        for s, t, weight in zip(*self._unordered, strict=True):
+            alone = s * t + (s + t) / 2 * variance
+            rest = alone + (s + t) / 2 * variance  # (s + q)(t + q) - q^2
+            root = np.sqrt(rest)
+            total += weight * np.arctan2(variance, root)
+            slope += weight * alone / ((rest + square) * root)
+        return total, slope
 
-        return _total(self._unordered, angle, variance)
-
-    def second_moment_slope(self, variance):
-        def slope(s, t):
-            alone = s * t + variance * (s + t) / 2
-            return alone / ((s + variance) * (t + variance) * np.sqrt(s * t + variance * (s + t)))
-
-        return _total(self._unordered, slope, variance)
-
-    def difference(self, first, second, squared):
+    def _pair(self, first, second, squared):
         product = (first + second - squared) / 2
-        if first is second:
-            return 2 * _total(self._unordered, _fall(first, second, squared, product), squared)
-        fall = _fall(first, second, squared, product)
-        back = _fall(second, first, squared, product)
-        return _total(self._ordered, lambda s, t: fall(s, t) + back(s, t), squared)
-
-    def slope_product(self, first, second, squared):
         determinant = _determinant(first, second, squared)
-
-        def slope(s, t):
-            return 1 / np.sqrt(s * t + s * second + t * first + determinant)
-
-        return _total(self._unordered if first is second else self._ordered, slope, squared)
+        falls = [_Fall(first, second, squared, product, determinant)]
+        if first is not second:
+            falls.append(_Fall(second, first, squared, product, determinant))
+        total, slopes = np.zeros((2, *np.shape(determinant)))
+        for s, t, weight in zip(*(self._unordered if first is second else self._ordered), strict=True):
+            for fall in falls:
+                angle, root = fall(s, t)
+                total += weight * angle
+            slopes += weight / root
+        return total * (2 if first is second else 1), slopes
 
     def log_slope_curvature(self, variance):
         """Return ``E[(ln phi')'']``, which for tanh is ``-2 E[phi']`` and for erf -2."""
         if self.name == "erf":
-            return np.full(np.shape(variance), -2.0)
-        spread = np.sqrt(np.square(self.nodes) + np.asarray(variance)[..., None])
-        return -2 * math.sqrt(2 / math.pi) * np.sum(self.weights / spread, axis=-1)
+            return -2.0
+        return -2 * math.sqrt(2 / math.pi) * float(np.sum(self.weights / np.sqrt(np.square(self.nodes) + variance)))
 
     def hermite(self, variance, orders):
-        found = np.zeros((*variance.shape, orders))
+        """Return the coefficients of ``phi(sqrt(q) x)`` in normalised Hermite polynomials, (..., orders)."""
+        found = np.zeros((*np.shape(variance), orders))
         ratio = variance[..., None] / (np.square(self.nodes) + variance[..., None])
         power = math.sqrt(2 / math.pi) * self.weights * np.sqrt(ratio)
-        for k in range(orders // 2):
-            # sqrt of the coefficient of x^(2k+1) in arcsin x
-            order = 2 * k + 1
-            found[..., order] = (-1) ** k * np.sum(power, axis=-1) / math.sqrt(order)
-            power = power * ratio * math.sqrt(order / (2 * k + 2))
+        for order in range(1, orders, 2):  # power: with the root of the coefficient of x^order in x arcsin'(x)
+            found[..., order] = (-1) ** (order // 2) * np.sum(power, axis=-1) / math.sqrt(order)
+            power = power * ratio * math.sqrt(order / (order + 1))
         return found
 
 
-class PiecewiseLinear:
+class PiecewiseLinear(Activation):
     """``phi(z) = z`` above zero and ``slope z`` below: relu (0), leaky relu, linear (1).
 
     ``phi(z) = (1 + slope) z / 2 + (1 - slope) |z| / 2``, and the two parts do not mix in any of the averages.
     """
 
     homogeneous = True
-    origin_slope = math.nan
 
     def __init__(self, name, below):
         self.name, self.below = name, below
@@ -143,31 +173,21 @@ class PiecewiseLinear:
         self.kinks = () if below == 1 else (0.0,)
 
     def __call__(self, z):
-        return np.where(z > 0, z, self.below * z)
+        return np.where(np.asarray(z) > 0, z, self.below * np.asarray(z))
 
     def slope(self, z):
         """Return ``phi'(z)``; at zero the mean of both sides."""
-        return np.where(z > 0, 1.0, np.where(z < 0, self.below, (1 + self.below) / 2))
+        return np.where(np.asarray(z) > 0, 1.0, np.where(np.asarray(z) < 0, self.below, (1 + self.below) / 2))
 
-    def second_moment(self, variance):
-        return self.gain * variance
+    def moment(self, variance):
+        return self.gain * variance, np.full(np.shape(variance), self.gain)
 
-    def second_moment_slope(self, variance):
-        return np.full(np.shape(variance), self.gain)
-
-    def difference(self, first, second, squared):
-        # d/2 - (sin t - t cos t) sqrt(q_1 q_2) / pi for relu, t the angle; the bracket is t^2 j_1(t)
-        angle = self._angle(first, second, squared)
-        lost = np.square(angle) * special.spherical_jn(1, angle) * np.sqrt(first * second) / math.pi
-        return self.gain * squared - (1 - self.below) ** 2 * lost
-
-    def slope_product(self, first, second, squared):
-        angle = self._angle(first, second, squared)
-        return self.gain - (1 - self.below) ** 2 * angle / (2 * math.pi)
-
-    @staticmethod
-    def _angle(first, second, squared):
-        return np.arctan2(np.sqrt(_determinant(first, second, squared)), (first + second - squared) / 2)
+    def pair(self, first, second, squared):
+        angle = _angle(first, second, squared)
+        share = (1 - self.below) ** 2 / math.pi
+        # sin t - t cos t = t^2 j_1(t), t the angle
+        lost = np.square(angle) * special.spherical_jn(1, angle) * np.sqrt(first * second)
+        return self.gain * squared - share * lost, self.gain - share * angle / 2
 
     def hermite(self, variance, orders):
         found = np.zeros((*variance.shape, orders))
@@ -183,7 +203,7 @@ class PiecewiseLinear:
         return found * np.sqrt(variance)[..., None]
 
 
-class HardTanh:
+class HardTanh(OddActivation):
     """``phi(z) = z`` in [-1, 1], and -1 or 1 beyond.
 
     The derivative of ``E[phi'(u) phi'(v)] = P(|u| < 1, |v| < 1)`` in the correlation is a sum over the corners of the
@@ -192,7 +212,6 @@ class HardTanh:
     """
 
     name = "hard_tanh"
-    homogeneous = False
     kinks = (-1.0, 1.0)
     origin_slope = 1.0
 
@@ -203,32 +222,18 @@ class HardTanh:
         """Return ``phi'(z)``; at the kinks one half."""
         return np.where(np.abs(z) < 1, 1.0, np.where(np.abs(z) == 1, 0.5, 0.0))
 
-    def second_moment(self, variance):
+    def moment(self, variance):
         bound = _bound(variance)
-        return variance * self.second_moment_slope(variance) + special.erfc(bound / math.sqrt(2))
+        inside = special.gammainc(1.5, bound**2 / 2)  # E[x^2; |x| < bound]
+        return variance * inside + special.erfc(bound / math.sqrt(2)), inside
 
-    def second_moment_slope(self, variance):
-        return special.gammainc(1.5, _bound(variance) ** 2 / 2)  # E[x^2; |x| < bound]
-
-    def difference(self, first, second, squared):
-        first, second, squared = np.broadcast_arrays(first, second, squared)
-        # the other way round it is that of u and -v
-        opposite = squared > first + second
-        near = np.where(opposite, 2 * (first + second) - squared, squared)
-        fall = self._parallel(first, second)
-        rest = near - (np.sqrt(first) - np.sqrt(second)) ** 2  # 2 sqrt(q_1 q_2) (1 - c)
-        rest = np.maximum(rest, 0.0)  # rounding, where c = 1
-        both = special.erf(np.minimum(_bound(first), _bound(second)) / math.sqrt(2))
-        _, moment = self._corners(first, second, near)
-        found = fall + rest * both - 2 * np.sqrt(first * second) * moment
-        whole = 2 * (self.second_moment(first) + self.second_moment(second))
-        return np.where(opposite, whole - found, found)
-
-    def slope_product(self, first, second, squared):
-        first, second, squared = np.broadcast_arrays(first, second, squared)
-        near = np.where(squared > first + second, 2 * (first + second) - squared, squared)
-        both = special.erf(np.minimum(_bound(first), _bound(second)) / math.sqrt(2))
-        return both - self._corners(first, second, near)[0]
+    def _pair(self, first, second, squared):
+        # 2 sqrt(q_1 q_2) (1 - c), which rounding may take below zero
+        apart = np.maximum(squared - (np.sqrt(first) - np.sqrt(second)) ** 2, 0.0)
+        both = special.erf(_bound(np.maximum(first, second)) / math.sqrt(2))  # E[phi' phi'] where c = 1
+        lost, moment = self._corners(first, second, squared)
+        difference = self._parallel(first, second) + apart * both - 2 * np.sqrt(first * second) * moment
+        return difference, both - lost
 
     @staticmethod
     def _parallel(first, second):
@@ -245,9 +250,9 @@ class HardTanh:
 
     @staticmethod
     def _corners(first, second, squared):
-        """Integrals of Plackett's corner densities from the angle 0, where c = 1, to that of c; with weights 1 and x - c."""
+        """Integrals of Plackett's corner densities over correlations x from c to 1, with weights 1 and x - c."""
         h, k = _bound(first)[..., None], _bound(second)[..., None]
-        angle = PiecewiseLinear._angle(first, second, squared)[..., None]
+        angle = _angle(first, second, squared)[..., None]
         share, weights = _double_exponential()
         at = angle * share
         versed = 2 * np.sin(at / 2) ** 2  # y = 1 - x
@@ -258,9 +263,6 @@ class HardTanh:
             cross = np.exp(-((h + k) ** 2) / square + h * k / other)
         density = np.where(versed > 0, same - cross, 0.0) * weights * angle / math.pi
         return density.sum(axis=-1), np.sum(density * (2 * np.sin(angle / 2) ** 2 - versed), axis=-1)
-
-    def log_slope_curvature(self, variance):
-        raise ParameterError("uniformity needs an activation that is invertible: hard_tanh has atoms at -1 and 1")
 
     def hermite(self, variance, orders):
         found = np.zeros((*variance.shape, orders))
@@ -286,9 +288,8 @@ def named(activation):
 
     Returns
     -------
-    Mixture, PiecewiseLinear or HardTanh
-        Callable on arrays, with ``slope``, the averages of this module and ``hermite``, the coefficients of
-        ``phi(sqrt(q) x)`` in normalised Hermite polynomials.
+    Activation
+        Callable on arrays, with ``slope``, the averages of this module and ``hermite``.
 
     Raises
     ------
@@ -314,42 +315,40 @@ def _named(activation):
         base, slope = "leaky_relu", finite("slope of leaky_relu", slope, low=-1.0, high=1.0)
     choice("activation", base, ACTIVATIONS)
     if base == "tanh":
-        return Mixture("tanh", *_KOLMOGOROV)
+        return Mixture("tanh", *_KOLMOGOROV, origin_slope=1.0)
     if base == "erf":
-        return Mixture("erf", [math.sqrt(0.5)], [1.0])
+        return Mixture("erf", [math.sqrt(0.5)], [1.0], origin_slope=2 / math.sqrt(math.pi))
     if base == "hard_tanh":
         return HardTanh()
     return PiecewiseLinear(activation, {"relu": 0.0, "leaky_relu": slope, "linear": 1.0}[base])
 
 
-def _total(pairs, term, like):
-    """Sum of weighted terms over pairs of error functions, one at a time: arrays stay in the cache."""
-    total = np.zeros(np.shape(like))
-    for s, t, weight in zip(*pairs, strict=True):
-        total += weight * term(s, t)
-    return total
-
-
 def _determinant(first, second, squared):
-    """``q_1 q_2 - k^2`` from ``d``, without cancellation where ``u`` and ``v`` are close; rounding may make it negative."""
+    """``q_1 q_2 - k^2`` from ``d``: without cancellation where ``u`` and ``v`` are close, never below 0."""
     return np.maximum(2 * (first + second) * squared - squared**2 - (first - second) ** 2, 0.0) / 4
 
 
-def _fall(first, second, squared, product):
-    """Difference of two angles: ``arcsin`` of ``q_1/sqrt((s+q_1)(t+q_1))`` less that of ``k/sqrt((s+q_1)(t+q_2))``."""
-    determinant = _determinant(first, second, squared)
-    # q_1^2 - k^2, as q_1 - k = (q_1 - q_2 + d)/2
-    apart = (first - second + squared) / 2 * (first + product)
+def _angle(first, second, squared):
+    """Return the angle whose cosine is the correlation."""
+    return np.arctan2(np.sqrt(_determinant(first, second, squared)), (first + second - squared) / 2)
 
-    def fall(s, t):
-        x = np.sqrt(s * t + first * (s + t))
-        y = np.sqrt(s * t + s * second + t * first + determinant)
-        close = (s + first) * (t * apart + first * determinant)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            sine = np.where(product > 0, close / (first * y + product * x), first * y - product * x)
-        return np.arctan2(sine, x * y + first * product)
 
-    return fall
+class _Fall:
+    """Angle ``arcsin`` of ``q_1/sqrt((s+q_1)(t+q_1))`` less that of ``k/sqrt((s+q_1)(t+q_2))``, k not negative."""
+
+    def __init__(self, first, second, squared, product, determinant):
+        self.first, self.second, self.product, self.determinant = first, second, product, determinant
+        # q_1^2 - k^2, as q_1 - k = (q_1 - q_2 + d)/2
+        self.apart = (first - second + squared) / 2 * (first + product)
+        self.along = first * product
+        self.zero = np.asarray(first == 0, dtype=float)  # there the angle is 0/1, not 0/0
+
+    def __call__(self, s, t):
+        """Return it with the root of ``(s+q_1)(t+q_2) - k^2``."""
+        x = np.sqrt(s * t + (s + t) * self.first)
+        y = np.sqrt(s * t + s * self.second + t * self.first + self.determinant)
+        sine = (s + self.first) * (t * self.apart + self.first * self.determinant)
+        return np.arctan2(sine / (self.first * y + self.product * x + self.zero), x * y + self.along), y
 
 
 def _bound(variance):
