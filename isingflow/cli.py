@@ -210,7 +210,7 @@ def _phases(options):
     points = whole("points", options.points, low=2, high=1000)
     axes = {
         "weight_variances": _values("weights", options.weights, points, above=0.0),
-        "bias_variances": _values("biases", options.biases, points, low=0.0),
+        "bias_variances": _values("biases", options.biases, points, low=0.0, high=10.0),
     }
     _check_targets(options)
     with _interrupts() as check, _progress("charting", 1.0, quiet=options.quiet) as bar:

@@ -110,8 +110,9 @@ class PhaseDiagram(_Record):
         super().__post_init__()
         for name in ("weight_variances", "bias_variances"):
             ascending(name, getattr(self, name))
-        weight, bias = map(float, self.crossing)
-        self._set(residual=finite("residual", self.residual), crossing=(weight, bias))
+        if np.shape(self.crossing) != (2,):
+            raise ParameterError(f"crossing must be two numbers, got {self.crossing!r}")
+        self._set(residual=finite("residual", self.residual), crossing=tuple(map(float, self.crossing)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
