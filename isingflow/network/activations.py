@@ -208,7 +208,7 @@ class HardTanh(OddActivation):
 
     The derivative of ``E[phi'(u) phi'(v)] = P(|u| < 1, |v| < 1)`` in the correlation is a sum over the corners of the
     square (Plackett, Biometrika 41, 351 (1954)); it is integrated over the angle whose cosine is the correlation, twice
-    for ``E[phi(u) phi(v)]``, by the double-exponential rule, which takes the steep rise at small angles as it is.
+    for ``E[phi(u) phi(v)]``. Relative accuracy 1e-12 up to variances of 10, and 3e-13 in all beyond.
     """
 
     name = "hard_tanh"
@@ -252,17 +252,20 @@ class HardTanh(OddActivation):
     def _corners(first, second, squared):
         """Integrals of Plackett's corner densities over correlations x from c to 1, with weights 1 and x - c."""
         h, k = _bound(first)[..., None], _bound(second)[..., None]
-        angle = _angle(first, second, squared)[..., None]
-        share, weights = _double_exponential()
-        at = angle * share
-        versed = 2 * np.sin(at / 2) ** 2  # y = 1 - x
-        other = 2 * np.cos(at / 2) ** 2  # 1 + x
-        square = 2 * versed * other
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            same = np.exp(-((h - k) ** 2) / square - h * k / other)
-            cross = np.exp(-((h + k) ** 2) / square + h * k / other)
-        density = np.where(versed > 0, same - cross, 0.0) * weights * angle / math.pi
-        return density.sum(axis=-1), np.sum(density * (2 * np.sin(angle / 2) ** 2 - versed), axis=-1)
+        half = np.maximum(np.sin(_angle(first, second, squared) / 2), 1e-120)[..., None]  # at zero there is nothing
+        x, weights = special.roots_legendre(80)
+        integral, moment = 0.0, 0.0
+        for corner, sign in ((h - k, 1), (h + k, -1)):
+            # sin(angle/2) = scale sinh(t): the density rises where the angle is about the scale
+            scale = np.maximum(np.abs(corner) / 2, 1e-12)
+            top = np.arcsinh(half / scale)
+            sine = scale * np.sinh(top * (x + 1) / 2)
+            cosine = np.sqrt(1 - sine**2)
+            exponent = -((corner / (sine * cosine)) ** 2) / 8 - sign * h * k / (2 * cosine**2)
+            density = np.exp(exponent) * np.sqrt(scale**2 + sine**2) / cosine * top * weights / math.pi
+            integral = integral + sign * density.sum(axis=-1)
+            moment = moment + sign * np.sum(density * 2 * (half**2 - sine**2), axis=-1)
+        return integral, moment
 
     def hermite(self, variance, orders):
         found = np.zeros((*variance.shape, orders))
@@ -352,14 +355,5 @@ class _Fall:
 
 
 def _bound(variance):
-    """``1/sqrt(q)``; beyond 1e150 nothing changes."""
-    return 1 / np.sqrt(np.maximum(variance, 1e-300))
-
-
-@functools.lru_cache(maxsize=1)
-def _double_exponential():
-    """Nodes and weights for an integral over (0, 1) (Takahasi & Mori 1974)."""
-    t = np.arange(-52, 53) / 16
-    share = special.expit(math.pi * np.sinh(t))
-    weights = math.pi * np.cosh(t) * share * special.expit(-math.pi * np.sinh(t)) / 16
-    return share, weights
+    """``1/sqrt(q)``, up to a thousand: beyond that many standard deviations there is nothing."""
+    return 1 / np.sqrt(np.maximum(variance, 1e-6))

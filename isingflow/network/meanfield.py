@@ -26,7 +26,7 @@ from isingflow.parameters import NetworkParameters, finite, whole
 LARGEST_VARIANCE = 1e4
 # Rates nearer to one than this are one: the averages and the fixed points are not known better.
 RESOLUTION = 1e-13
-CHUNK = 1024
+CHUNK = 16384
 ITERATIONS = 2000
 
 _RANGES = {
