@@ -71,9 +71,9 @@ def _draw_depths(axes, diagram, histograms):
     shades = matplotlib.colormaps["Greys"](np.linspace(0.04, 0.5, len(DEPTHS) + 1))
     axes.contourf(*plane, depths, levels=DEPTHS, colors=shades, extend="both", zorder=0)
     lines = axes.contour(*plane, depths, levels=DEPTHS, colors="0.35", linewidths=0.6)
-    _label(axes, lines, DEPTHS[:-1])
+    _label(axes, lines, manual=_along_a_row(lines, diagram))
     _draw_lines(axes, diagram)
-    _draw_networks(axes, histograms, "networks of (e)")
+    _draw_networks(axes, histograms, "networks of (e)", loc="lower right")
     axes.set(title=rf"(a) {_network(diagram)}: depth scale $\xi_c$ [layers]", **PLANE)
 
 
@@ -85,15 +85,28 @@ def _draw_settled(axes, diagram, maps):
     image = axes.contourf(*plane, settled, levels=levels, colors=shades, zorder=0)
     axes.figure.colorbar(image, ax=axes, label="correlation $c^*$ (shading)", pad=0.01, aspect=30)
     lines = axes.contour(*plane, np.ma.masked_invalid(diagram.variance), levels=VARIANCES, colors="0.3", linewidths=0.7)
-    _label(axes, lines, VARIANCES)
+    _label(axes, lines)
     _draw_lines(axes, diagram)
-    _draw_networks(axes, maps, "networks of (c, d)")
+    _draw_networks(axes, maps, "networks of (c, d)", loc="upper right")
     axes.set(title="(b) what deep layers settle at: variance $q^*$ (lines), correlation $c^*$ (shading)", **PLANE)
 
 
-def _label(axes, lines, levels):
-    for text in axes.clabel(lines, levels=levels, fmt="%g", fontsize=7, inline_spacing=3):
+def _label(axes, lines, **where):
+    for text in axes.clabel(lines, fmt="%g", fontsize=7, inline_spacing=3, **where):
         text.set_path_effects(HALO)
+
+
+def _along_a_row(lines, diagram):
+    """Points where contours cross one bias variance, not too near to the two lines: there they are labelled."""
+    row = 7 * len(diagram.bias_variances) // 8
+    height, room = diagram.bias_variances[row], np.ptp(diagram.weight_variances) / 40
+    points = []
+    for path in lines.get_paths():
+        below = path.vertices[:, 1] < height
+        crosses = (below[1:] != below[:-1]) & (path.codes[1:] != path.MOVETO)
+        points += map(tuple, path.vertices[1:][crosses])
+    near = [diagram.edge[row], diagram.uniformity[row]]
+    return [point for point in points if not (np.abs(point[0] - np.array(near)) < room).any()]
 
 
 def _draw_lines(axes, diagram):
@@ -121,12 +134,12 @@ def _draw_lines(axes, diagram):
     axes.grid(visible=False)
 
 
-def _draw_networks(axes, records, words):
+def _draw_networks(axes, records, words, *, loc):
     """Mark where in the plane the networks of another panel lie."""
     for index, (colour, marker, one) in enumerate(_looks(records)):
         look = {"markersize": 6, "markeredgecolor": "white", "zorder": 5, "label": words if index == 0 else None}
         axes.plot(one.weight_variance, one.bias_variance, marker, color=colour, **look)
-    axes.legend(loc="upper right", frameon=True, framealpha=1, edgecolor="0.8")
+    axes.legend(loc=loc, frameon=True, framealpha=1, edgecolor="0.8")
 
 
 def _looks(records):
