@@ -321,9 +321,11 @@ def test_show_and_figure_of_phases(charted, tmp_path, capsys):
         ("--activation leaky_relu(0.2) --biases 0 0.001", ("leaky_relu(0.2) network", "no histograms")),
         ("--activation hard_tanh --weights 0.2 0.3", ("hard_tanh network", "no line of uniformity")),
         ("--weights 5 6 --biases 2 3", ("the lines cross at",)),
+        ("--weights 1.2 1.21 --biases 0.1 0.101", ("the lines cross at",)),
+        ("--weights 2.1 3 --activation relu", ("the variance grows without bound at 100 %",)),
     ],
 )
-def test_phases_of_other_kinds(tmp_path, capsys, arguments, words):
+def test_phases_of_other_kinds(tmp_path, capsys, tiny, arguments, words):
     arguments = ["phases", *arguments.split(), "--points", "9", "-o", str(tmp_path / "x.h5")]
     assert cli.main(arguments) == 0
     captured = capsys.readouterr()

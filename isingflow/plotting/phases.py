@@ -70,7 +70,7 @@ def _draw_depths(axes, diagram, histograms):
     depths = np.ma.masked_invalid(diagram.xi_c)
     shades = matplotlib.colormaps["Greys"](np.linspace(0.04, 0.5, len(DEPTHS) + 1))
     axes.contourf(*plane, depths, levels=DEPTHS, colors=shades, extend="both", zorder=0)
-    lines = axes.contour(*plane, depths, levels=DEPTHS, colors="0.35", linewidths=0.6)
+    lines = axes.contour(*plane, depths, levels=_within(depths, DEPTHS), colors="0.35", linewidths=0.6)
     _label(axes, lines, manual=_along_a_row(lines, diagram))
     _draw_lines(axes, diagram)
     _draw_networks(axes, histograms, "networks of (e)", loc="lower right")
@@ -84,11 +84,17 @@ def _draw_settled(axes, diagram, maps):
     levels = np.linspace(0, 1, 6)
     image = axes.contourf(*plane, settled, levels=levels, colors=shades, zorder=0)
     axes.figure.colorbar(image, ax=axes, label="correlation $c^*$ (shading)", pad=0.01, aspect=30)
-    lines = axes.contour(*plane, np.ma.masked_invalid(diagram.variance), levels=VARIANCES, colors="0.3", linewidths=0.7)
+    variance = np.ma.masked_invalid(diagram.variance)
+    lines = axes.contour(*plane, variance, levels=_within(variance, VARIANCES), colors="0.3", linewidths=0.7)
     _label(axes, lines)
     _draw_lines(axes, diagram)
     _draw_networks(axes, maps, "networks of (c, d)", loc="upper right")
     axes.set(title="(b) what deep layers settle at: variance $q^*$ (lines), correlation $c^*$ (shading)", **PLANE)
+
+
+def _within(values, levels):
+    """Levels that there is a contour of: matplotlib warns of others."""
+    return [level for level in levels if values.min() <= level <= values.max()]
 
 
 def _label(axes, lines, **where):
@@ -102,6 +108,8 @@ def _along_a_row(lines, diagram):
     height, room = diagram.bias_variances[row], np.ptp(diagram.weight_variances) / 40
     points = []
     for path in lines.get_paths():
+        if path.codes is None:
+            continue
         below = path.vertices[:, 1] < height
         crosses = (below[1:] != below[:-1]) & (path.codes[1:] != path.MOVETO)
         points += map(tuple, path.vertices[1:][crosses])
