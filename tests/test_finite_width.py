@@ -1,0 +1,388 @@
+"""Corrections of order 1/width: exactly solvable networks, naive twins, and simulated networks of four widths.
+
+Simulated coefficients must be within 5 %, seeds fixed; their standard errors, asserted below 2 %, are stated there.
+"""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+
+from isingflow.errors import ParameterError
+from isingflow.network import finite_width, meanfield
+from isingflow.network.activations import named
+from isingflow.network.finite_width import input_correction, pair_correction
+from isingflow.network.propagation import propagate
+from isingflow.parameters import NetworkParameters
+
+ACTIVATIONS = ["tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear"]
+POINTS = {"ordered": 1.5, "edge": 1.760954640, "chaotic": 2.5}
+
+
+def network_of(weight=1.5, bias=0.05, depth=6, width=64, activation="tanh"):
+    return NetworkParameters(
+        weight_variance=weight, bias_variance=bias, depth=depth, width=width, activation=activation
+    )
+
+
+def test_linear_without_bias_is_a_product_of_wishart_matrices():
+    found = pair_correction(0.7, 0.3, network_of(1.3, 0.0, 8, activation="linear"))
+    levels = np.arange(9)
+    # g_l / q_l is a product of l independent chi^2_N / N: mean 1, variance (1 + 2/N)^l - 1
+    np.testing.assert_allclose(found.variance, 0.7 * 1.3**levels, rtol=1e-13)
+    np.testing.assert_allclose(found.variance_fluctuation, 2 * levels * found.variance**2, rtol=1e-12)
+    np.testing.assert_allclose(found.second_moment_fluctuation, 2 * (levels + 1) * found.variance**2, rtol=1e-12)
+    np.testing.assert_allclose(found.fluctuation, levels[:, None, None] * np.diag([2, 2, 1]), atol=1e-12)
+    np.testing.assert_allclose(found.variance_correction / found.variance, 0, atol=1e-12)
+    np.testing.assert_allclose(found.gap_correction, 0, atol=1e-12)
+    np.testing.assert_allclose(found.curve_correction, 0, atol=1e-12)
+    np.testing.assert_allclose(found.gap, 0.3, rtol=1e-13)
+    np.testing.assert_allclose(found.curve, np.log(1.3) * levels + 1 / 1.3**levels - 1, rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(found.reverse, -np.log(1.3) * levels + 1.3**levels - 1, rtol=1e-11, atol=1e-15)
+
+
+def test_linear_with_bias():
+    network = network_of(0.9, 0.2, 8, activation="linear")
+    for found in (input_correction(0.7, network), pair_correction(0.7, 1.6, network)):
+        q, v = 0.7, 0.0
+        for level in range(9):
+            assert found.variance[level] == pytest.approx(q, rel=1e-13)
+            assert found.variance_fluctuation[level] == pytest.approx(v, rel=1e-12)
+            v = 0.9**2 * (v + 2 * q**2)  # exactly, 2 (q^2 + v/N)
+            q = 0.9 * q + 0.2
+        np.testing.assert_allclose(found.variance_correction, 0, atol=1e-13)
+
+
+@pytest.mark.parametrize(("activation", "below"), [("relu", 0.0), ("leaky_relu", 0.01)])
+def test_homogeneous_without_bias_is_a_product_of_independent_factors(activation, below):
+    found = input_correction(1.3, network_of(2 / (1 + below**2), 0.0, 7, activation=activation))
+    noise = 6 * (1 + below**4) / (1 + below**2) ** 2 - 1  # Var[phi^2] / E[phi^2]^2; 5 for relu
+    np.testing.assert_allclose(found.variance, 1.3, rtol=1e-13)
+    np.testing.assert_allclose(found.variance_fluctuation, noise * np.arange(8) * 1.3**2, rtol=1e-12)
+    np.testing.assert_allclose(found.variance_correction, 0, atol=1e-13)
+
+
+# (A, B, W): variances of half sum and half difference, and their covariance; relative ones to (A, B, sqrt(A B))
+
+
+def scale_of(base):
+    return np.stack([base[..., 0], base[..., 1], np.sqrt(base[..., 0] * base[..., 1])], axis=-1)
+
+
+def next_covariance(covariance, network):
+    """Mean-field map of (A, B, W), any W, from the closed forms."""
+    phi, (a, b, w) = named(network.activation), np.moveaxis(covariance, -1, 0)
+    first, second = a + b + 2 * w, a + b - 2 * w
+    one, other, squared = phi.second_moment(first), phi.second_moment(second), phi.difference(first, second, 4 * b)
+    averages = np.stack([(one + other) / 2 - squared / 4, squared / 4, (one - other) / 4], axis=-1)
+    return network.weight_variance * averages + [network.bias_variance, 0, 0]
+
+
+def finite_differences(function, base, step):
+    """Relative Jacobian and Hessian of a function of arrays (..., 3), to fourth and second order."""
+    steps = step * scale_of(base) * np.eye(len(base))
+    scale = scale_of(function(base))
+    plus, minus = function(base + steps), function(base - steps)
+    wide = function(base + 2 * steps) - function(base - 2 * steps)
+    jacobian = (8 * (plus - minus) - wide) / (12 * step)
+    sums, differences = steps[:, None] + steps, steps[:, None] - steps
+    mixed = function(base + sums) - function(base + differences) - function(base - differences) + function(base - sums)
+    return jacobian.T / scale[:, None], np.moveaxis(mixed, -1, 0) / (4 * step**2) / scale[:, None, None]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("base", [(0.8, 0.2), (0.3, 0.9), (40.0, 10.0), (5.0, 1e-3)])
+def test_derivatives_of_the_closed_forms(activation, base):
+    network, base = network_of(activation=activation), np.array([*base, 0.0])
+    after, jacobian, hessian, _ = finite_width._expansion_of_two(named(activation), base[:2], 1.5, 0.05)
+    # of hard_tanh at unequal variances the closed form is an integral, right to 1e-8
+    step, tolerance = (0.03, 3e-4) if activation == "hard_tanh" else (1e-3, 1e-8)
+    np.testing.assert_allclose(after, next_covariance(base, network)[:2], rtol=1e-5 * tolerance, atol=2e-13)
+    expected = finite_differences(lambda x: next_covariance(x, network), base, step)
+    np.testing.assert_allclose(jacobian, expected[0], atol=tolerance)
+    np.testing.assert_allclose(hessian, expected[1][:2], atol=10 * step**2)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("base", [(0.8, 0.2), (0.3, 0.9)])
+def test_noise_on_a_plain_grid(activation, base):
+    phi, roots = named(activation), np.sqrt(base)
+    after, *_, noise = finite_width._expansion_of_two(phi, np.array(base), 1.5, 0.05)
+    x = np.linspace(-10, 10, 1001)
+    s, d = np.meshgrid(roots[0] * x, roots[1] * x, indexing="ij")
+    weights = np.exp(-(x**2) / 2)
+    weights = np.outer(weights, weights).ravel() / weights.sum() ** 2
+    one, other = phi(s + d).ravel() / 2, phi(s - d).ravel() / 2
+    values = 1.5 * np.stack([(one + other) ** 2, (one - other) ** 2, one**2 - other**2])
+    expected = np.cov(values, aweights=weights, ddof=0) / np.outer(scale_of(after), scale_of(after))
+    np.testing.assert_allclose(noise, expected, rtol=1e-4, atol=1e-10)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("variance", "gap"), [(1.0, 0.4), (0.06, 1e-9), (3.0, 1.9)])
+def test_either_of_two_is_one(activation, variance, gap):
+    network = network_of(activation=activation)
+    one, two = input_correction(variance, network), pair_correction(variance, gap, network)
+    for name in ("variance", "variance_fluctuation"):
+        np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-12)
+    np.testing.assert_allclose(two.variance_correction, one.variance_correction, rtol=1e-11, atol=1e-12)
+    variances, gaps = meanfield.pair_levels(variance, gap, network)
+    np.testing.assert_allclose(two.variance, variances, rtol=1e-12)
+    np.testing.assert_allclose(two.gap, gaps, rtol=1e-11)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_small_gaps_keep_their_digits(activation):
+    # kinks give the gap's map a power 3/2
+    small, tiny = (pair_correction(0.9, gap, network_of(depth=12, activation=activation)) for gap in (1e-30, 1e-120))
+    np.testing.assert_allclose(small.gap / 1e-30, tiny.gap / 1e-120, rtol=1e-11)
+    for name in ("gap_correction", "curve_correction", "reverse_correction"):
+        one, other = getattr(small, name), getattr(tiny, name)
+        if name == "gap_correction":
+            one, other = one / small.gap, other / tiny.gap
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(small.fluctuation, tiny.fluctuation, rtol=1e-10, atol=1e-10)
+
+
+def naive_pair(variance, gap, network, nodes=48):
+    """Kernel, its correction and covariance in the coordinates (G_11, G_12, G_22), from Gauss-Hermite averages."""
+    x, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    first, second = np.meshgrid(x, x)
+    weights = np.outer(weights, weights).ravel() / weights.sum() ** 2
+
+    def features(kernel):
+        g11, g12, g22 = kernel
+        lower = np.linalg.cholesky([[g11, g12], [g12, g22]])
+        u, v = np.tanh(lower @ [first.ravel(), second.ravel()])
+        return network.weight_variance * np.array([u * u, u * v, v * v])
+
+    def forward(kernel):
+        return features(kernel) @ weights + network.bias_variance
+
+    kernel = variance * np.array([1.0, 1.0 - gap, 1.0])
+    shift, covariance, h = np.zeros(3), np.zeros((3, 3)), 1e-3
+    steps = h * np.eye(3)
+    levels = [(kernel, shift, covariance)]
+    for _ in range(network.depth):
+        jacobian, hessian = np.zeros((3, 3)), np.zeros((3, 3, 3))
+        for i in range(3):
+            jacobian[:, i] = (forward(kernel + steps[i]) - forward(kernel - steps[i])) / (2 * h)
+            for j in range(3):
+                both, other = steps[i] + steps[j], steps[i] - steps[j]
+                near = forward(kernel + both) + forward(kernel - both)
+                hessian[:, i, j] = (near - forward(kernel + other) - forward(kernel - other)) / (4 * h**2)
+        shift = jacobian @ shift + np.einsum("aij,ij->a", hessian, covariance) / 2
+        covariance = jacobian @ covariance @ jacobian.T + np.cov(features(kernel), aweights=weights, ddof=0)
+        kernel = forward(kernel)
+        levels.append((kernel, shift, covariance))
+    return (np.array(part) for part in zip(*levels, strict=True))
+
+
+def relative_entropy(p, q):
+    p, q = (np.array([[g[0], g[1]], [g[1], g[2]]]) for g in (p, q))
+    change = np.linalg.solve(q, p)
+    return (np.trace(change) - 2 - math.log(np.linalg.det(change))) / 2
+
+
+@pytest.mark.parametrize("weight", POINTS.values(), ids=POINTS)
+def test_naive_twin(weight):
+    network = network_of(weight)
+    found = pair_correction(0.8, 0.4, network)
+    kernel, shift, covariance = naive_pair(0.8, 0.4, network)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    close(found.variance, kernel[:, 0])
+    close(found.gap, 1 - kernel[:, 1] / kernel[:, 0])
+    close(found.variance_correction, shift[:, 0])
+    close(found.variance_fluctuation, covariance[:, 0, 0])
+    close(found.gap_correction, (kernel[:, 1] * shift[:, 0] / kernel[:, 0] - shift[:, 1]) / kernel[:, 0])
+    to_halves = np.array([[1, 2, 1], [1, -2, 1], [1, 0, -1]]) / 4
+    scale = scale_of(kernel @ to_halves.T)
+    close(found.fluctuation, to_halves @ covariance @ to_halves.T / (scale[:, :, None] * scale[:, None]), atol=1e-4)
+    for level in range(network.depth + 1):
+        near, far = (kernel[level] + sign * 1e-5 * shift[level] for sign in (1, -1))
+        close(found.curve[level], relative_entropy(kernel[0], kernel[level]))
+        close(found.reverse[level], relative_entropy(kernel[level], kernel[0]))
+        slope = relative_entropy(kernel[0], near) - relative_entropy(kernel[0], far)
+        close(found.curve_correction[level], slope / 2e-5)
+        slope = relative_entropy(near, kernel[0]) - relative_entropy(far, kernel[0])
+        close(found.reverse_correction[level], slope / 2e-5)
+
+
+def test_the_curve_of_one_input():
+    found = input_correction(0.8, network_of())
+    shift = 1e-6 * found.variance_correction
+    ratio, near = found.variance / 0.8, (found.variance + shift) / 0.8
+    np.testing.assert_allclose(found.curve, (np.log(ratio) + 1 / ratio - 1) / 2, atol=1e-15)
+    np.testing.assert_allclose(found.reverse, (ratio - 1 - np.log(ratio)) / 2, atol=1e-15)
+    moved = (np.log(near / ratio) + 1 / near - 1 / ratio) / 2e-6
+    np.testing.assert_allclose(found.curve_correction, moved, rtol=1e-4, atol=1e-9)
+    moved = (near - ratio - np.log(near / ratio)) / 2e-6
+    np.testing.assert_allclose(found.reverse_correction, moved, rtol=1e-4, atol=1e-9)
+
+
+WIDTHS = np.array([32, 64, 128, 256])
+START = 1.0, 0.4
+OBSERVED = ["variance", "fluctuation", "gap", "curve"]
+
+
+def observables(theory, means, squares):
+    """Relative coefficients of `OBSERVED` from relative means and second moments of (A, B, W)."""
+    share = np.stack([1 - theory.gap / 2, theory.gap / 2], axis=-1)
+    parts = np.concatenate([share, 2 * np.sqrt(share.prod(axis=-1, keepdims=True))], axis=-1)
+    shrunk = np.stack([2 - START[1], START[1]]) * START[0] / (2 * theory.variance[:, None] * share) - 1
+    return np.stack(
+        [
+            np.sum(share * means[..., :2], axis=-1),
+            np.einsum("la,...lab,lb->...l", parts, squares, parts),
+            share[:, 0] * (means[..., 1] - means[..., 0]),
+            -np.sum(shrunk * means[..., :2], axis=-1) / 2,
+        ],
+        axis=-2,
+    )
+
+
+def predicted(network):
+    theory = pair_correction(*START, network)
+    return np.stack(
+        [
+            theory.variance_correction / theory.variance,
+            theory.variance_fluctuation / theory.variance**2,
+            theory.gap_correction / theory.gap,
+            theory.curve_correction,
+        ]
+    )
+
+
+def simulated(network, networks, seed):
+    """Relative coefficients of `OBSERVED` times width, of every simulated network, (networks, 4, depth + 1).
+
+    Control variates of mean exactly zero, whatever their coefficients: with ``F`` the map of mean field, ``e`` carries
+    the innovations ``G_l - F(G_{l-1})`` on linearly, and ``T`` their products less an unbiased estimate of their
+    covariance, from the neurons of the layer. What is left of the noise is of the order of the corrections themselves.
+    """
+    theory = pair_correction(*START, network)
+    base = theory.variance[:, None] * np.stack([1 - theory.gap / 2, theory.gap / 2, 0 * theory.gap], axis=-1)
+    scale = scale_of(base)
+    weight, bias = network.weight_variance, network.bias_variance
+    kernel = (START[0] * np.array([[1, 1 - START[1]], [1 - START[1], 1]]) - bias) / weight
+    inputs = math.sqrt(2) * np.linalg.cholesky(kernel)
+    z = propagate(inputs, network, networks=networks, rng=seed, keep="preactivations", workers=2).preactivations
+    e, k, t = np.zeros((networks, 3)), np.zeros((networks, 3)), np.zeros((networks, 3, 3))
+    covariance = np.broadcast_to(base[0], (networks, 3))
+    means, squares = np.zeros((networks, len(base), 3)), np.zeros((networks, len(base), 3, 3))
+    for level in range(1, len(base)):
+        jacobian, hessian = finite_differences(lambda x: next_covariance(x, network), base[level - 1], 1e-3)
+        one, other = np.moveaxis(np.tanh(z[:, level - 1]) / 2, -1, 0)
+        features = np.stack([(one + other) ** 2, (one - other) ** 2, one**2 - other**2], axis=1)
+        features *= weight / scale[level][:, None]
+        mean = features.mean(axis=-1)
+        features -= mean[..., None]
+        noise = features @ features.swapaxes(1, 2) / (network.width * (network.width - 1))
+        measured = mean * scale[level] + np.array([bias, 0, 0])
+        innovation = (measured - next_covariance(covariance, network)) / scale[level]
+        carried = e @ jacobian.T
+        k = k @ jacobian.T + np.einsum("abc,mbc->ma", hessian, t) / 2
+        e = carried + innovation
+        outer = e[:, :, None] * e[:, None] - carried[:, :, None] * carried[:, None]
+        t = jacobian @ t @ jacobian.T + outer - noise
+        covariance = measured
+        change = (covariance - base[level]) / scale[level]
+        means[:, level] = change - e - k
+        squares[:, level] = change[:, :, None] * change[:, None] - t
+    return network.width * observables(theory, means, squares)
+
+
+def extrapolated(ensembles):
+    """Coefficients and their errors at infinite width: lines in 1/width through the means of four widths."""
+    values = np.array([one.mean(axis=0) for one in ensembles])
+    errors = np.array([one.std(axis=0) / math.sqrt(len(one)) for one in ensembles])
+    design = np.stack([np.ones(len(WIDTHS)), 1 / WIDTHS], axis=1)
+    weights = 1 / np.maximum(errors, 1e-12).reshape(len(WIDTHS), -1).T ** 2
+    covariance = np.linalg.inv(np.einsum("wi,nw,wj->nij", design, weights, design))
+    lines = np.einsum("nij,wj,nw,wn->ni", covariance, design, weights, values.reshape(len(WIDTHS), -1))
+    return lines[:, 0].reshape(values.shape[1:]), np.sqrt(covariance[:, 0, 0]).reshape(values.shape[1:])
+
+
+@functools.cache
+def ensembles_at(weight):
+    sizes = zip(WIDTHS.tolist(), (300, 300, 700, 1100), strict=True)  # narrow networks leave more noise, and tell less
+    return extrapolated([simulated(network_of(weight, depth=10, width=width), count, width) for width, count in sizes])
+
+
+@pytest.mark.parametrize("weight", POINTS.values(), ids=POINTS)
+def test_simulated_networks(weight):
+    found, errors = ensembles_at(weight)
+    expected = predicted(network_of(weight, depth=10))
+    scale = np.abs(expected[:, -3:])
+    assert (errors[:, -3:] / scale < 0.02).all()
+    assert (np.abs(found - expected)[:, -3:] / scale < 0.05).all()
+    # the levels before, where some coefficients are still small
+    assert (np.abs(found - expected) < 5 * errors + 1e-10).all()
+
+
+@pytest.mark.parametrize("weight", POINTS.values(), ids=POINTS)
+@pytest.mark.parametrize("change", ["no W", "half the second derivative", "no noise of W", "fan-in late by a layer"])
+def test_that_comparison_can_fail(weight, change, monkeypatch):
+    exact, calls = finite_width._expansion_of_two, []
+
+    def wrong(*arguments):
+        after, jacobian, hessian, noise = exact(*arguments)
+        calls.append(arguments)
+        if change == "no W":
+            hessian[:, 2, 2] = 0
+        elif change == "half the second derivative":
+            hessian /= 2
+        elif change == "no noise of W":
+            noise[2, 2] = 0
+        elif len(calls) == 1:
+            noise[:] = 0
+        return after, jacobian, hessian, noise
+
+    found, errors = ensembles_at(weight)
+    monkeypatch.setattr(finite_width, "_expansion_of_two", wrong)
+    off = np.abs(found - predicted(network_of(weight, depth=10)))[:, -3:]
+    assert (off > np.maximum(0.05 * np.abs(found[:, -3:]), 5 * errors[:, -3:])).any()
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "leaky_relu(-1)"])
+def test_increments(activation):
+    phi = named(activation)
+    z, step = np.meshgrid(np.linspace(-4, 4, 161), [-3.0, -0.7, -0.11, -0.09, 1e-3, 0.099, 0.101, 1.0, 5.0])
+    np.testing.assert_allclose(phi.increment(z, step), phi(z + step) - phi(z), rtol=1e-13, atol=4e-16)
+    z = np.linspace(-4, 4, 160)  # at no kink
+    np.testing.assert_allclose(phi.increment(z, 1e-200), 1e-200 * phi.slope(z), rtol=1e-12)
+    np.testing.assert_allclose(phi.increment(z, 1e-5), 1e-5 * phi.slope(z + 5e-6), rtol=1e-9)
+
+
+def test_increments_across_kinks():
+    relu, hard_tanh = named("relu"), named("hard_tanh")
+    assert relu.increment(-1e-20, 3e-20) == pytest.approx(2e-20, rel=1e-15)
+    assert relu.increment(1e-20, -3e-20) == pytest.approx(-1e-20, rel=1e-15)
+    assert relu.increment(0.0, 1e-20) == 1e-20
+    assert relu.increment(-0.0, -1e-20) == 0
+    edge = math.nextafter(1.0, 0.0)
+    assert hard_tanh.increment(edge, 1e-10) == 1.0 - edge
+    assert hard_tanh.increment(1.0, 1e-20) == 0
+    assert hard_tanh.increment(1.0, -1e-20) == -1e-20
+    assert hard_tanh.increment(1.5, -4.0) == -2.0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: input_correction(0.0, network_of()), "variance must be greater than 0, got 0"),
+        (lambda: input_correction(math.nan, network_of()), "variance must be finite"),
+        (lambda: pair_correction(3e4, 0.1, network_of()), "variance must lie in"),
+        (lambda: pair_correction(1.0, 0.0, network_of()), "gap must be greater than 0, got 0"),
+        (lambda: pair_correction(1.0, 2.0, network_of()), "gap must lie in"),
+        (lambda: pair_correction(1.0, 0.1, network_of(2e4)), r"weight_variance must lie in .*, got 20000"),
+        (lambda: pair_correction(1.0, 0.1, network_of(bias=2e4)), "bias_variance must lie in"),
+        (lambda: pair_correction(1.0, 1e-160, network_of()), r"between 1e-150 and 1e\+150, got 5e-161 .* at level 0"),
+        (lambda: pair_correction(1.0, 1e-149, network_of(0.01)), "at level 1"),
+        (lambda: input_correction(1.0, network_of(1e4, depth=90, activation="relu")), "at level 4[01]"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ParameterError, match=message):
+        call()
