@@ -762,7 +762,10 @@ def _squared_slope(phi, variance):
 
 
 def _from_the_right(function, x, *others):
-    """Return the larger root of concave functions, from points to the right of it: there Newton never overshoots."""
+    """Return the larger root of concave functions, from points to the right of it: there Newton never overshoots.
+
+    Where rounding takes it below the root, one step back is the last.
+    """
     x, active = x.copy(), np.arange(len(x))
     for _ in range(ITERATIONS):
         now = x[active]
@@ -770,10 +773,10 @@ def _from_the_right(function, x, *others):
         with np.errstate(divide="ignore", invalid="ignore"):
             new = now - value / slope
         falls = (new < now * (1.0 - 4e-16)) & (new > 0.0)
+        x[active] = np.where(falls | ((new > now) & (new < 2.0 * now)), new, now)
         active = active[falls]
         if not active.size:
             return x
-        x[active] = new[falls]
     raise ConvergenceError("the fixed point is approached too slowly", x)
 
 
@@ -814,7 +817,8 @@ def _settled_gap(phi, strength, weight, bias, variance, growth):
         value = (strength - 1.0) * gap + weight * difference / (2.0 * variance)
         return value, strength + weight * slopes - 1.0
 
-    gap[chaotic] = _from_the_right(excess, np.ones(chaotic.sum()), variance[chaotic], weight[chaotic])
+    found = _from_the_right(excess, np.ones(chaotic.sum()), variance[chaotic], weight[chaotic])
+    gap[chaotic] = np.minimum(found, 1.0)  # beyond is rounding, for c* is not negative
     gap[chaotic & (bias == 0.0)] = 1.0
     return gap
 
