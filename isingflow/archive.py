@@ -3,8 +3,10 @@
 A family of curves, ``system/quantity``, is a group. Its datasets have the axes ``(<control>, level)``, both of them
 dimension scales: the control parameter by its own name and the level. Every estimate ``x`` has its ``x_error`` beside
 it; parameters are coordinates, text parameters attributes of the group. What there is none of is NaN. The group
-``scale_lines/system`` holds the exact scale against the control parameter. Attributes of the file say the format, the
-schema and the provenance. ``h5dump``, h5py and ``xarray.open_dataset(path, engine="h5netcdf", group=...)`` read it.
+``scale_lines/system`` holds the exact scale against the control parameter. The records of `isingflow.diagram` are
+numbered groups below ``phase_diagrams``, ``maps`` and ``histograms``: arrays are datasets, along dimension scales,
+numbers and texts attributes. Attributes of the file say the format, the schema and the provenance. ``h5dump``, h5py
+and ``xarray.open_dataset(path, engine="h5netcdf", group=...)`` read it.
 
 A file is written under a temporary name, synced, closed and renamed: whole or not at all. Nothing in it is a pickle or
 a reference, links out of it are not followed, and every dataset carries a checksum. So does all else that is read: in
@@ -15,6 +17,7 @@ and text of fixed length, which does not lie in the global heap.
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import re
 import tempfile
@@ -24,15 +27,32 @@ import h5py
 import numpy as np
 
 from isingflow.curve import REGIMES, SERIES, SUMMARY, LevelCurve, ScaleLine
+from isingflow.diagram import ActivationHistogram, FixedPointMap, PhaseDiagram, arrays
 from isingflow.errors import ArchiveError, ParameterError
 from isingflow.parameters import within_memory
 
 FORMAT = "isingflow"
-SCHEMA = 1
+SCHEMA = 2
+"""1 holds curves and lines alone; the rest of the layout is the same."""
+
 _FILE_FORMAT = ("v110", "v110")
 _SYSTEMS = ("chain", "square", "network")
 
-_NAMES = {"error": "value_error"}
+_RECORDS = {
+    "phase_diagrams": ("diagrams", PhaseDiagram),
+    "maps": ("maps", FixedPointMap),
+    "histograms": ("histograms", ActivationHistogram),
+}
+"""Groups of the file, and the fields and the kinds of records they hold."""
+
+_NAMES = {
+    "error": "value_error",
+    "weight_variances": "weight_variance",
+    "bias_variances": "bias_variance",
+    "edges": "edge",
+    "centres": "centre",
+    "slopes": "slope",
+}
 _TEXTS = ("quantity", "per", "control", "level_name", "reference", "estimator")
 _LENGTH_UNIT = {"chain": "lattice constant", "square": "lattice constant", "network": "layer"}
 _LONG_NAMES = {
@@ -49,6 +69,26 @@ _LONG_NAMES = {
     "scale_exact": "reference of the scale",
     "exponent": "effective exponent over the range of the data, at criticality",
 }
+_OF_RECORDS = {
+    "weight_variances": "weight variance sigma_w^2",
+    "bias_variances": "bias variance sigma_b^2",
+    "variance": "variance q* that a deep network settles at",
+    "susceptibility": "growth chi of a small difference in one layer",
+    "correlation": "correlation c* that two inputs settle at",
+    "xi_q": "depth scale of the variance",
+    "xi_c": "depth scale of the correlation",
+    "edge": "weight variance of the edge of chaos",
+    "uniformity": "weight variance of the line of uniformity",
+    "x": "in one layer",
+    "y": "in the next layer",
+    "fixed": "fixed points",
+    "slopes": "slope of the map at the fixed points",
+    "edges": "bounds of the bins",
+    "centres": "middles of the bins",
+    "density": "share of the activations over the width of the bin",
+    "density_error": "standard error",
+    "density_exact": "mean-field density, mean over the bin",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +101,17 @@ class Archive:
     lines : tuple of ScaleLine
     provenance : dict of str to str or int
         Versions, seed, command, times.
+    diagrams : tuple of PhaseDiagram
+    maps : tuple of FixedPointMap
+    histograms : tuple of ActivationHistogram
     """
 
     curves: tuple = ()
     lines: tuple = ()
     provenance: dict = dataclasses.field(default_factory=dict)
+    diagrams: tuple = ()
+    maps: tuple = ()
+    histograms: tuple = ()
 
     def families(self) -> dict:
         """Return the curves by family, in order."""
@@ -131,6 +177,9 @@ def write(path, archive: Archive, *, overwrite=False) -> None:
             _write_family(file, curves)
         for line in archive.lines:
             _write_line(file, line)
+        for parent, (field, _) in _RECORDS.items():
+            for number, record in enumerate(getattr(archive, field), start=1):
+                _write_record(_ordered_group(file, parent, str(number)), record)
     try:
         _replace(path, image.getbuffer(), overwrite=overwrite)
     except ArchiveError:
@@ -237,7 +286,10 @@ def _write_family(file, curves):
 
 
 def _dataset(group, name, values, unit, long_name=""):
-    dataset = group.create_dataset(name, data=np.asarray(values), chunks=np.shape(values), fletcher32=True)
+    shape = np.shape(values)
+    # of nothing there are no chunks, unless it may grow
+    layout = {"chunks": tuple(max(1, n) for n in shape), "maxshape": tuple(n or None for n in shape)}
+    dataset = group.create_dataset(name, data=np.asarray(values), fletcher32=True, **layout)
     dataset.attrs["units"] = unit
     if long_name:
         dataset.attrs["long_name"] = long_name
@@ -251,6 +303,25 @@ def _write_line(file, line):
     scale = _dataset(group, "scale", line.scale, _LENGTH_UNIT[line.system], "correlation length or depth scale")
     scale.dims[0].attach_scale(control)
     _describe(group, {"control": line.control, "critical": line.critical, "reference": line.reference})
+
+
+def _write_record(group, record):
+    """Axes first, as dimension scales; then the arrays along them; the other fields are attributes."""
+    axes_of = arrays(record)
+    scales = {}
+    for axis in dict.fromkeys(itertools.chain.from_iterable(axes_of.values())):
+        scales[axis] = _dataset(group, _NAMES.get(axis, axis), getattr(record, axis), "1", _OF_RECORDS[axis])
+        scales[axis].make_scale(_NAMES.get(axis, axis))
+    for name in (name for name in axes_of if name not in scales):
+        unit = "layer" if name in ("xi_q", "xi_c") else "1"
+        dataset = _dataset(group, _NAMES.get(name, name), getattr(record, name), unit, _OF_RECORDS[name])
+        for dimension, axis in enumerate(axes_of[name]):
+            dataset.dims[dimension].attach_scale(scales[axis])
+    others = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    others = {name: value for name, value in others.items() if name not in axes_of}
+    if "stability" in others:
+        others["stability"] = ", ".join(others["stability"])
+    _describe(group, others)
 
 
 def read(path) -> Archive:
@@ -279,7 +350,11 @@ def read(path) -> Archive:
             curves = [curve for group in groups for curve in _read_family(group)]
             lines = [_read_line(group) for group in _groups(file, "scale_lines")]
             words = {name: _plain(value) for name, value in file.attrs.items() if name not in ("format", "schema")}
-            return Archive(tuple(curves), tuple(lines), words)
+            records = {
+                field: tuple(_read_record(group, kind) for group in _groups(file, parent))
+                for parent, (field, kind) in _RECORDS.items()
+            }
+            return Archive(tuple(curves), tuple(lines), words, **records)
     except ArchiveError:
         raise
     except (OSError, RuntimeError, LookupError, AttributeError, TypeError, ArithmeticError, ValueError) as error:
@@ -365,3 +440,13 @@ def _read_line(group):
         critical=float(group.attrs["critical"]),
         reference=_plain(group.attrs["reference"]),
     )
+
+
+def _read_record(group, kind):
+    fields = {name: _numbers(group, _NAMES.get(name, name)) for name in arrays(kind)}
+    for name in {field.name for field in dataclasses.fields(kind)} - fields.keys():
+        value = group.attrs[name]
+        fields[name] = tuple(map(_plain, value)) if isinstance(value, np.ndarray) else _plain(value)
+    if "stability" in fields:
+        fields["stability"] = tuple(filter(None, fields["stability"].split(", ")))
+    return kind(**fields)

@@ -1,4 +1,4 @@
-"""The command line: ``isingflow compare | show | figure | verify``."""
+"""The command line: ``isingflow compare | phases | show | figure | verify``."""
 
 import argparse
 import contextlib
@@ -102,16 +102,7 @@ def _parser():
         "compare the Ising chain, the square lattice and a random network: archive, figure and table",
         epilog="Writes FILE, and the figure beside it as .png and .pdf; prints every sampled point with its reference.",
     )
-    compare.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("compare.h5"),
-        metavar="FILE",
-        help="archive to write (default: %(default)s)",
-    )
     compare.add_argument("--quick", action="store_true", help="small systems: seconds instead of a minute")
-    compare.add_argument("--seed", type=int, default=1, metavar="N", help="root seed (default: %(default)s)")
     compare.add_argument(
         "--workers",
         type=int,
@@ -122,8 +113,28 @@ def _parser():
     compare.add_argument(
         "--inputs", default="digits", metavar="KIND", help="what the network is shown: digits (default) or noise"
     )
-    compare.add_argument("--force", action="store_true", help="overwrite existing files")
-    compare.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    _add_study(compare, "compare.h5")
+
+    phases = add(
+        "phases",
+        _phases,
+        "chart the phases of random networks at infinite width: archive, figure and summary",
+        epilog="Writes FILE, and the figure beside it as .png and .pdf.",
+    )
+    phases.add_argument(
+        "--activation",
+        default="tanh",
+        metavar="NAME",
+        help="tanh (default), erf, relu, leaky_relu, leaky_relu(SLOPE), hard_tanh or linear",
+    )
+    phases.add_argument(
+        "--residual", type=float, default=0.0, metavar="R", help="residual strength, from 0 (default) to below 1"
+    )
+    bounds = {"type": float, "nargs": 2, "metavar": ("LOW", "HIGH")}
+    phases.add_argument("--weights", default=(0.5, 4.0), help="weight variances (default: 0.5 4)", **bounds)
+    phases.add_argument("--biases", default=(0.0, 0.5), help="bias variances (default: 0 0.5)", **bounds)
+    phases.add_argument("--points", type=int, default=201, metavar="N", help="values of each (default: %(default)s)")
+    _add_study(phases, "phases.h5")
 
     show = add("show", _show, "print what an archive holds")
     show.add_argument("archive", type=Path, metavar="FILE")
@@ -144,23 +155,36 @@ def _parser():
     return parser
 
 
+def _add_study(command, name):
+    """Add the options that every command has which computes and writes."""
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path(name),
+        metavar="FILE",
+        help="archive to write (default: %(default)s)",
+    )
+    command.add_argument("--seed", type=int, default=1, metavar="N", help="root seed (default: %(default)s)")
+    command.add_argument("--force", action="store_true", help="overwrite existing files")
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+
+
 def _pictures(archive):
     return [archive.with_suffix(ending) for ending in (".png", ".pdf")]
 
 
 def _compare(options):
-    from isingflow import archive, report, study
+    from isingflow import report, study
     from isingflow.parameters import whole
     from isingflow.seeding import checked_seed
 
     tasks = study.compare_tasks(quick=options.quick, inputs=options.inputs)
     checked_seed(options.seed)
     workers = whole("workers", _cores() if options.workers is None else options.workers)
-    if options.output.suffix.lower() in (".png", ".pdf"):
-        raise ParameterError(f"{options.output} is a name for a picture: end that of the archive in .h5")
-    for path in (options.output, *_pictures(options.output)):
-        archive.check_target(path, overwrite=options.force)
-    with _interrupts() as check, _progress(tasks, quiet=options.quiet) as bar:
+    _check_targets(options)
+    total = sum(map(study.cost, tasks))
+    with _interrupts() as check, _progress("comparing", total, quiet=options.quiet) as bar:
 
         def progress(task):
             check()
@@ -174,9 +198,64 @@ def _compare(options):
             progress=progress,
             command=options.command_line,
         )
+    return _deliver(options, found, report.table)
+
+
+def _phases(options):
+    from isingflow import report, study
+    from isingflow.parameters import whole
+    from isingflow.seeding import checked_seed
+
+    checked_seed(options.seed)
+    points = whole("points", options.points, low=2, high=1000)
+    axes = {
+        "weight_variances": _values("weights", options.weights, points, above=0.0),
+        "bias_variances": _values("biases", options.biases, points, low=0.0, high=10.0),
+    }
+    _check_targets(options)
+    with _interrupts() as check, _progress("charting", 1.0, quiet=options.quiet) as bar:
+
+        def progress(share):
+            check()
+            bar.update(share - bar.n)
+
+        found = study.phases(
+            activation=options.activation,
+            residual=options.residual,
+            seed=options.seed,
+            progress=progress,
+            command=options.command_line,
+            **axes,
+        )
+    return _deliver(options, found, report.phases)
+
+
+def _values(name, bounds, points, **allowed):
+    import numpy as np
+
+    from isingflow.parameters import finite
+
+    low, high = (finite(name, bound, **allowed) for bound in bounds)
+    if low >= high:
+        raise ParameterError(f"{name} must be given as LOW HIGH, got {low:g} {high:g}")
+    return np.linspace(low, high, points)
+
+
+def _check_targets(options):
+    from isingflow import archive
+
+    if options.output.suffix.lower() in (".png", ".pdf"):
+        raise ParameterError(f"{options.output} is a name for a picture: end that of the archive in .h5")
+    for path in (options.output, *_pictures(options.output)):
+        archive.check_target(path, overwrite=options.force)
+
+
+def _deliver(options, found, words):
+    from isingflow import archive
+
     archive.write(options.output, found, overwrite=options.force)
     _draw(found, _pictures(options.output))
-    print(report.table(found))
+    print(words(found))
     print(f"{options.output}, {', '.join(map(str, _pictures(options.output)))}")
     return 0
 
@@ -212,25 +291,25 @@ def _cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _progress(tasks, *, quiet):
+def _progress(words, total, *, quiet):
     from tqdm import tqdm
 
-    from isingflow import study
-
     return tqdm(
-        total=sum(map(study.cost, tasks)),
+        total=total,
         disable=True if quiet else None,  # None: only on a terminal
         bar_format="{l_bar}{bar}| {elapsed}, about {remaining} left",
-        desc="comparing",
+        desc=words,
         leave=False,
         file=sys.stderr,
     )
 
 
 def _draw(found, paths):
-    from isingflow.plotting.compare import compare_figure
-
-    figure = compare_figure(found)
+    if found.diagrams:
+        from isingflow.plotting.phases import phases_figure as draw
+    else:
+        from isingflow.plotting.compare import compare_figure as draw
+    figure = draw(found)
     for path in paths:
         _save(figure, path)
 

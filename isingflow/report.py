@@ -72,7 +72,7 @@ def table(archive: Archive) -> str:
     Distances are in standard errors (se) where the reference is exact, in percent where it is mean field, the limit of
     infinite width.
     """
-    lines = []
+    lines = [phases(archive), *_bins(archive)] if archive.diagrams else []
     for family, curves in archive.families().items():
         first = curves[0]
         if not first.samples:
@@ -133,4 +133,66 @@ def contents(archive: Archive) -> str:
             )
     for line in archive.lines:
         lines += ["", f"scale of {line.system} against {line.control}: {len(line.values)} {line.reference} points"]
+    if archive.diagrams:
+        lines += ["", phases(archive)]
     return "\n".join(lines)
+
+
+def phases(archive: Archive) -> str:
+    """Return what phase diagrams say: the edge of chaos, the line of uniformity, fixed points, distances of samples."""
+    lines = [line for diagram in archive.diagrams for line in _diagram(diagram)]
+    lines += map(_fixed_points, archive.maps)
+    lines += map(_histogram, archive.histograms)
+    if not archive.histograms:
+        lines.append("no histograms: only tanh and erf networks without residual strength are sampled")
+    return "\n".join(lines)
+
+
+def _diagram(diagram):
+    weights, biases = diagram.weight_variances, diagram.bias_variances
+    yield (
+        f"{diagram.activation} network, residual strength {diagram.residual:g}: {len(weights)} weight variances "
+        f"{weights[0]:g} to {weights[-1]:g}, {len(biases)} bias variances {biases[0]:g} to {biases[-1]:g}"
+    )
+    yield f"{'bias variance':>16} {'edge of chaos':>16} {'uniformity':>16}   (weight variances)"
+    for row in sorted({round(share * (len(biases) - 1)) for share in np.linspace(0, 1, 6)}):
+        line = diagram.uniformity[row]
+        words = "-" if math.isnan(line) else f"{line:.6f}"
+        yield f"{biases[row]:>16.6g} {diagram.edge[row]:>16.6f} {words:>16}"
+    weight, bias = diagram.crossing
+    if math.isnan(weight):
+        yield f"no line of uniformity: no variance has the largest entropy of {diagram.activation} activations"
+    else:
+        yield f"the lines cross at weight variance {weight:.6f}, bias variance {bias:.6f}"
+    grows = np.isinf(diagram.variance)
+    if grows.any():
+        yield f"the variance grows without bound at {100 * grows.mean():.0f} % of the points"
+
+
+def _fixed_points(one):
+    points = zip(one.fixed, one.stability, one.slopes, strict=True)
+    words = ", ".join(f"{value:.6g} {kind} (slope {slope:.6g})" for value, kind, slope in points)
+    return f"{_where(one)}: fixed {one.quantity} {words or 'none, it grows without bound'}"
+
+
+def _where(one):
+    return f"weight variance {one.weight_variance:.6g}, bias variance {one.bias_variance:.6g}"
+
+
+def _histogram(one):
+    away = (one.density - one.density_exact) / one.density_error
+    return (
+        f"{_where(one)}: activations in layer {one.layer} of {one.networks} networks of width {one.width}, "
+        f"{np.sqrt(np.mean(away**2)):.2f} standard errors from mean field (root mean square of {len(away)} bins)"
+    )
+
+
+def _bins(archive):
+    for one in archive.histograms:
+        yield _RULE
+        yield f"{_where(one)}: density of activations, layer {one.layer}"
+        yield f"{'from':>16} {'to':>18} {'sampled':>16} {'mean field':>14} {'distance':>12}"
+        rows = zip(one.edges, one.edges[1:], one.density, one.density_error, one.density_exact, strict=False)
+        for low, high, value, error, exact in rows:
+            percent = f"{100 * (value / exact - 1):+.2f} %"
+            yield f"{low:>16.4g} {high:>18.4g} {with_error(value, error):>16} {exact:>14.6g} {percent:>12}"

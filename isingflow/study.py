@@ -18,7 +18,9 @@ import isingflow
 from isingflow import executors
 from isingflow.archive import Archive
 from isingflow.flow import chain, network, square
+from isingflow.flow.phases import INVERSES, activation_histogram, fixed_point_maps, phase_diagram
 from isingflow.ising.square import CRITICAL_COUPLING
+from isingflow.network import meanfield
 from isingflow.network.inputs import digits, normalise, white_noise
 from isingflow.network.propagation import propagate
 from isingflow.parameters import (
@@ -41,6 +43,18 @@ DRAWN_NETWORKS = (110, 120, 200)
 
 DEEP_WEIGHT_VARIANCES = (1.25, 1.4, 1.6, 2.0, 2.25, 3.0)
 """Where deeper networks tell the scale."""
+
+PLANE = {"weight_variances": (0.5, 4.0), "bias_variances": (0.0, 0.5)}
+PLANE_POINTS = 201
+"""The phase diagram, unless it is to be another."""
+
+MAP_FACTORS = (0.6, 1.0, 2.2)
+"""Weight variances of the maps, over that of the edge of chaos: ordered, critical, chaotic."""
+
+HISTOGRAM_FACTORS = (0.25, 1.0, 4.0)
+"""Bias variances of the histograms, over that where edge of chaos and line of uniformity cross."""
+
+HISTOGRAM_DEPTH = 20
 
 
 def compare_tasks(*, quick=False, inputs="digits") -> tuple:
@@ -229,6 +243,76 @@ def compare(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, c
     started = datetime.datetime.now(datetime.UTC)
     curves = run(compare_tasks(quick=quick, inputs=inputs), seed=seed, workers=workers, progress=progress)
     return Archive(curves, scale_lines(), _provenance(started, seed, command))
+
+
+def phases(
+    *,
+    activation="tanh",
+    residual=0.0,
+    weight_variances=None,
+    bias_variances=None,
+    seed=1,
+    networks=400,
+    width=1000,
+    progress=None,
+    command="",
+) -> Archive:
+    """Chart the phases of random networks, as ``isingflow phases`` does.
+
+    Parameters
+    ----------
+    activation, residual
+        As for `isingflow.phase_diagram`.
+    weight_variances, bias_variances : array_like of float, optional
+        Of the diagram, as for `isingflow.phase_diagram`; 201 values each from 0.5 to 4 and from 0 to 0.5 without them.
+    seed : int
+        Root seed of the histograms, from 0 to 2**64 - 1.
+    networks, width : int
+        Networks sampled for each histogram, at least 2, and neurons in each of their layers.
+    progress : callable, optional
+        Called with the share that is done, in (0, 1].
+    command : str
+        What the archive says it was made by.
+
+    Returns
+    -------
+    Archive
+        A diagram; maps at bias variance 0.05, or what is nearest to it in the diagram; and, for a tanh or erf network
+        without residual strength, histograms along the edge of chaos below, at and above its crossing with the line
+        of uniformity.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    seed, networks, width = checked_seed(seed), whole("networks", networks, low=2), whole("width", width)
+    report = progress or (lambda share: None)
+    kind = {"activation": activation, "residual": residual}
+    given = {"weight_variances": weight_variances, "bias_variances": bias_variances}
+    axes = {name: np.linspace(*PLANE[name], PLANE_POINTS) if axis is None else axis for name, axis in given.items()}
+    diagram = phase_diagram(**axes, **kind)
+    report(0.6)
+    bias = float(min(max(BIAS_VARIANCE, diagram.bias_variances[0]), diagram.bias_variances[-1]))
+    edge = meanfield.critical_weight_variance(bias, **kind)
+    maps = fixed_point_maps([factor * edge for factor in MAP_FACTORS], bias, **kind)
+    histograms = []
+    if activation in INVERSES and residual == 0:
+        for factor in HISTOGRAM_FACTORS:
+            report(0.7 + 0.1 * len(histograms))
+            at = factor * diagram.crossing[1]
+            law = NetworkParameters(
+                weight_variance=meanfield.critical_weight_variance(at, activation=activation),
+                bias_variance=at,
+                depth=HISTOGRAM_DEPTH,
+                width=width,
+                activation=activation,
+            )
+            histograms.append(activation_histogram(law, networks=networks, rng=stream(seed, law, "histogram")))
+    report(1.0)
+    found = {"diagrams": (diagram,), "maps": maps, "histograms": tuple(histograms)}
+    return Archive(provenance=_provenance(started, seed, command), **found)
 
 
 def _provenance(started, seed, command):

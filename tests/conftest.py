@@ -12,6 +12,7 @@ import pytest
 
 from isingflow.archive import Archive, write
 from isingflow.curve import LevelCurve, ScaleLine
+from isingflow.diagram import ActivationHistogram, FixedPointMap, PhaseDiagram
 from isingflow.parameters import ChainParameters, EnsembleParameters, NetworkParameters, SquareParameters
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,6 +119,63 @@ def comparison():
     )
     provenance = {"version": "0.1.0", "root_seed": 2**64 - 1, "command": "", "platform": "ünix"}
     return Archive(curves, lines, provenance)
+
+
+def chart():
+    """An archive by hand with all that the figure of ``phases`` needs."""
+    weights, biases = np.linspace(0.5, 4.0, 8), np.linspace(0.0, 0.5, 6)
+    plane = weights + biases[:, None]
+    diagram = PhaseDiagram(
+        activation="tanh",
+        residual=0.25,
+        weight_variances=weights,
+        bias_variances=biases,
+        variance=np.where(plane > 4.1, math.inf, plane / 2),
+        susceptibility=weights - 3 * biases[:, None],
+        correlation=np.minimum(1.0, 2 / plane),
+        xi_q=plane,
+        xi_c=np.where(plane == plane[3, 3], math.inf, 8 * plane),
+        edge=1 + 3 * biases,
+        uniformity=[2.2, 1.9, 1.6, 1.3, 1.0, math.nan],
+        crossing=(1.7, 0.23),
+    )
+    points = {
+        "variance": [([0.0, 1.0], [1.5, 0.5], ("repelling", "attracting")), ([], [], ())],
+        "correlation": [([0.25, 1.0], [0.5, 1.5], ("attracting", "repelling")), ([1.0], [1.0], ("neutral",))],
+    }
+    maps = tuple(
+        FixedPointMap(
+            quantity=quantity,
+            activation="leaky_relu(0.2)",
+            residual=0.0,
+            weight_variance=1.5 + number,
+            bias_variance=0.05,
+            x=np.linspace(0, 1, 5),
+            y=np.linspace(0.1, 0.9, 5) ** (1 + number),
+            fixed=fixed,
+            slopes=slopes,
+            stability=stability,
+        )
+        for quantity, several in points.items()
+        for number, (fixed, slopes, stability) in enumerate(several)
+    )
+    histograms = tuple(
+        ActivationHistogram(
+            activation="tanh",
+            weight_variance=weight,
+            bias_variance=0.1,
+            layer=3,
+            edges=[-1.0, -0.5, 0.5, 1.0],
+            density=[0.4, 0.61, 0.39],
+            density_error=[0.01, 0.02, 0.01],
+            density_exact=[0.4, 0.6, 0.4],
+            samples=200,
+            networks=20,
+            width=10,
+        )
+        for weight in (1.5, 2.5)
+    )
+    return Archive((), (), {"root_seed": 7}, (diagram,), maps, histograms)
 
 
 @pytest.fixture

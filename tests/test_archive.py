@@ -12,18 +12,25 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT, contents, curve
+from conftest import ROOT, chart, contents, curve
 
 from isingflow import archive
 from isingflow.archive import SERIES, SUMMARY, Archive
 from isingflow.errors import ArchiveError, ParameterError
 
 WINDOWS = "chain/window_marginal"
+RECORDS = ("diagrams", "maps", "histograms")
 
 
 @pytest.fixture
 def path(written, tmp_path):
     return shutil.copyfile(written, tmp_path / "a.h5")
+
+
+@pytest.fixture
+def charted(tmp_path):
+    archive.write(tmp_path / "c.h5", chart())
+    return tmp_path / "c.h5"
 
 
 def refused(path, message):
@@ -63,6 +70,28 @@ def test_round_trip_of_a_study(tmp_path, tiny_study):
     assert [contents(c) for c in found.curves] == [contents(c) for c in by_family]
 
 
+def test_round_trip_of_phase_diagrams(charted):
+    found, expected = archive.read(charted), chart()
+    for name in RECORDS:
+        assert [contents(one) for one in getattr(found, name)] == [contents(one) for one in getattr(expected, name)]
+        assert len(getattr(found, name)) == {"diagrams": 1, "maps": 4, "histograms": 2}[name]
+    assert (found.curves, found.lines, found.provenance) == ((), (), expected.provenance)
+
+
+def test_more_records_than_digits_keep_their_order(tmp_path):
+    histograms = tuple(dataclasses.replace(chart().histograms[0], layer=layer) for layer in range(12))
+    archive.write(tmp_path / "a.h5", Archive(histograms=histograms))
+    assert [one.layer for one in archive.read(tmp_path / "a.h5").histograms] == list(range(12))
+
+
+def test_archives_of_the_first_schema_are_read():
+    with h5py.File(ROOT / "data" / "compare.h5") as file:
+        assert file.attrs["schema"] == 1
+    found = archive.read(ROOT / "data" / "compare.h5")
+    assert len(found.curves) == 57
+    assert [getattr(found, name) for name in RECORDS] == [(), (), ()]
+
+
 def test_nothing_in_it(tmp_path):
     archive.write(tmp_path / "a.h5", Archive())
     assert archive.read(tmp_path / "a.h5") == Archive()
@@ -98,6 +127,25 @@ def test_xarray_reads_it(path, group, control):
         assert data["parameter_sites"].values.tolist() == [64] * data.sizes[control]
         assert data.attrs["parameter_kind"] == "Bézier"
         assert data.attrs["quantity"] == group.split("/")[1].replace("_", " ")
+
+
+def test_xarray_reads_phase_diagrams(charted):
+    xarray = pytest.importorskip("xarray")
+    (diagram,) = chart().diagrams
+    with xarray.open_dataset(charted, engine="h5netcdf", group="phase_diagrams/1") as data:
+        assert data["variance"].dims == ("bias_variance", "weight_variance")
+        np.testing.assert_array_equal(data["variance"], diagram.variance)
+        assert data["xi_c"].sel(weight_variance=2.0, bias_variance=0.1) == diagram.xi_c[1, 3]
+        assert (data["xi_c"].attrs["units"], data["variance"].attrs["units"]) == ("layer", "1")
+        assert data["edge"].dims == data["uniformity"].dims == ("bias_variance",)
+        assert (data.attrs["activation"], data.attrs["residual"]) == ("tanh", 0.25)
+        np.testing.assert_array_equal(data.attrs["crossing"], diagram.crossing)
+        assert all(data[name].attrs["long_name"] for name in data.variables)
+    with xarray.open_dataset(charted, engine="h5netcdf", group="maps/2") as data:
+        assert dict(data.sizes) == {"x": 5, "fixed": 0}
+    with xarray.open_dataset(charted, engine="h5netcdf", group="histograms/2") as data:
+        assert data["density"].dims == data["density_error"].dims == ("centre",)
+        assert data["centre"].values.tolist() == [-0.75, 0.0, 0.75]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -271,7 +319,7 @@ VALUE = f"{WINDOWS}/value"
     ("edit", "message"),
     [
         (attribute("/", "format", "netcdf"), "is an HDF5 file of something else"),
-        (attribute("/", "schema", 2), "has schema 2; this version reads up to 1: update isingflow"),
+        (attribute("/", "schema", 3), "has schema 3; this version reads up to 2: update isingflow"),
         (attribute("/", "schema", 0), "has schema 0"),
         (attribute("/", "schema", "new"), "no readable"),
         (attribute("/", "note", h5py.Empty("f8")), "neither text nor a number"),
@@ -309,6 +357,49 @@ def test_foreign_contents(path, edit, message):
     refused(path, message)
 
 
+def text(name, value):
+    def edit(file):
+        file[name.rpartition("/")[0]].attrs[name.rpartition("/")[2]] = value
+
+    return edit
+
+
+PLANE = "phase_diagrams/1/variance"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda file: file.__delitem__(PLANE), "phase_diagrams/1 holds no variance"),
+        (lambda file: file["maps/2"].attrs.__delitem__("stability"), "no readable"),
+        (lambda file: file["phase_diagrams/1"].attrs.__delitem__("crossing"), "no readable"),
+        (replace(PLANE, data=np.zeros((8, 6))), r"variance must have shape \(6, 8\), along .*, got \(8, 6\)"),
+        (replace(PLANE, data=np.zeros(48)), "variance must have shape"),
+        (replace(PLANE, data=[["a"] * 8] * 6, dtype=h5py.string_dtype()), "does not hold numbers"),
+        (replace(PLANE, shape=(6, 10**13), dtype="f8", chunks=(1, 100)), "GiB of memory"),
+        (link(PLANE, h5py.SoftLink("/kept")), "variance is a link out of its group"),
+        (link("phase_diagrams/1", h5py.ExternalLink("other.h5", "/")), "is a link out of its group"),
+        (replace("histograms", data=[1.0]), "no readable"),
+        (lambda file: file["phase_diagrams/1/weight_variance"].__setitem__(0, 9.0), "each larger than the one before"),
+        (lambda file: file["maps/1/x"].__setitem__(0, math.nan), "x must be at least two finite numbers"),
+        (text("phase_diagrams/1/activation", 3), "activation must be a name, got 3"),
+        (text("phase_diagrams/1/residual", "much"), "residual must be a real number, got 'much'"),
+        (text("phase_diagrams/1/crossing", [1.0]), "crossing must be two numbers"),
+        (text("phase_diagrams/1/crossing", 1.0), "crossing must be two numbers"),
+        (text("maps/1/quantity", "entropy"), "quantity must be one of 'variance', 'correlation'"),
+        (text("maps/1/stability", "attracting"), "2 fixed points need as many stabilities, got 1"),
+        (text("maps/1/stability", "attracting, odd"), "stability must be one of"),
+        (text("histograms/2/layer", 1.5), "layer must be a whole number"),
+        (text("histograms/2/width", -1), "width must be at least 0"),
+    ],
+)
+def test_foreign_contents_of_records(charted, edit, message):
+    h5py.File(charted.with_name("other.h5"), "w").close()
+    with h5py.File(charted, "r+") as file:
+        edit(file)
+    refused(charted, message)
+
+
 def test_truncated_at_any_length(path):
     whole = path.read_bytes()
     for length in {0, 1, 7, 8, 48, 512, len(whole) - 1, *range(0, len(whole), len(whole) // 100)}:
@@ -335,11 +426,35 @@ def test_wrong_bits_are_found_or_do_not_matter(tmp_path, by_hand):
     assert found > 100
 
 
-def test_wrong_bit_in_every_dataset_that_is_read(path):
+def test_wrong_bits_in_a_chart_are_found_or_do_not_matter(charted):
+    whole, rng = charted.read_bytes(), random.Random(1)
+    expected = chart()
+    found = 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        charted.write_bytes(damaged)
+        try:
+            read = archive.read(charted)
+        except ArchiveError:
+            found += 1
+        else:
+            for name in RECORDS:
+                assert [contents(one) for one in getattr(read, name)] == [contents(o) for o in getattr(expected, name)]
+    assert found > 60
+
+
+@pytest.mark.parametrize(
+    ("name", "derived"),
+    [(WINDOWS, set()), ("phase_diagrams/1", set()), ("maps/1", set()), ("histograms/1", {"centre"})],
+)
+def test_wrong_bit_in_every_dataset_that_is_read(written, charted, name, derived):
+    path = charted.with_name("a.h5")
+    shutil.copyfile(written if name == WINDOWS else charted, path)
     with h5py.File(path) as file:
-        group = file[WINDOWS]
-        offsets = {name: group[name].id.get_chunk_info(0).byte_offset for name in group}
-    for offset in offsets.values():
+        group = file[name]
+        offsets = [group[item].id.get_chunk_info(0).byte_offset for item in group if item not in derived]
+    for offset in offsets:
         shutil.copy(path, path.with_name("b.h5"))
         with open(path.with_name("b.h5"), "r+b") as file:
             file.seek(offset)

@@ -81,6 +81,28 @@ def one_line(captured):
         ("compare -o /proc/x.h5", "cannot write into /proc"),
         ("compare -o new.png", "new.png is a name for a picture"),
         (f"compare -o {'n' * 300}", "File name too long"),
+        ("phases extra", "unrecognized arguments: extra"),
+        ("phases --activation tahn", "did you mean 'tanh'?"),
+        ("phases --activation leaky_relu(2)", "slope of leaky_relu must lie in [-1, 1], got 2"),
+        ("phases --residual 1", "residual must be below 1"),
+        ("phases --residual nan", "residual must be finite, got nan"),
+        ("phases --residual much", "invalid float value: 'much'"),
+        ("phases --weights 1", "expected 2 arguments"),
+        ("phases --weights 2 1", "weights must be given as LOW HIGH, got 2 1"),
+        ("phases --weights 1 1", "weights must be given as LOW HIGH, got 1 1"),
+        ("phases --weights 0 1", "weights must be greater than 0, got 0"),
+        ("phases --weights -1 1", "weights must be greater than 0, got -1"),
+        ("phases --weights 1 inf", "weights must be finite, got inf"),
+        ("phases --biases -0.1 1", "biases must lie in [0, 10], got -0.1"),
+        ("phases --biases 0 11", "biases must lie in [0, 10], got 11"),
+        ("phases --points 1", "points must be between 2 and 1000, got 1"),
+        ("phases --points 2.5", "invalid int value: '2.5'"),
+        ("phases --seed -1", "seed must be between 0 and"),
+        ("phases -o old.h5", "old.h5 exists: choose another name, or overwrite it with --force"),
+        ("phases -o old2.h5", "old2.png exists: choose another name"),
+        ("phases -o old3.h5", "old3.pdf exists: choose another name"),
+        ("phases -o none/x.h5", "the directory none does not exist"),
+        ("phases -o new.pdf", "new.pdf is a name for a picture"),
         ("show none.h5", "none.h5 does not exist"),
         ("show folder", "folder is not a file"),
         ("show text.h5", "text.h5 is no readable isingflow archive"),
@@ -146,8 +168,22 @@ def test_failed_run(here, tiny, monkeypatch, capsys, error, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--help", ("compare", "show", "figure", "verify", "--version")),
+        ("--help", ("compare", "phases", "show", "figure", "verify", "--version")),
         ("compare --help", ("--output", "--quick", "--seed", "--workers", "--inputs", "--force", "--quiet", "--debug")),
+        (
+            "phases --help",
+            (
+                "--output",
+                "--activation",
+                "--residual",
+                "--weights",
+                "--biases",
+                "--points",
+                "--seed",
+                "--force",
+                "--quiet",
+            ),
+        ),
         ("show --help", ("--points",)),
         ("figure --help", (".png, .pdf or .svg", "--force")),
         ("verify --help", ("reference values",)),
@@ -226,6 +262,102 @@ def test_force_replaces_all_three(here, tiny, tiny_study, capsys):
     expected = archive.Archive(tiny_study).families().values()
     found = archive.read("old.h5").curves
     assert [contents(c) for c in found] == [contents(c) for family in expected for c in family]
+
+
+@pytest.fixture(scope="module")
+def charted(tmp_path_factory):
+    """``isingflow phases`` on a pipe: the archive, the exit code and what it printed."""
+    path = tmp_path_factory.mktemp("phases") / "p.h5"
+    return path, *finish("phases", "--points", 26, "--seed", 3, "-o", path)
+
+
+def test_phases_on_a_pipe(charted):
+    path, code, output, errors = charted
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[-1] == ", ".join(str(path.with_suffix(end)) for end in (".h5", ".png", ".pdf"))
+    assert re.search(r"^ +0\.1 +1\.986073 +1\.920502$", output, re.M)
+    assert "the lines cross at weight variance 1.948664, bias variance 0.090255\n" in output
+    assert {item.name for item in path.parent.iterdir()} == {"p.h5", "p.png", "p.pdf"}
+    found = archive.read(path)
+    assert found.diagrams[0].variance.shape == (26, 26)
+    assert found.diagrams[0].weight_variances[[0, -1]].tolist() == [0.5, 4.0]
+    assert (len(found.maps), len(found.histograms)) == (6, 3)
+    assert found.provenance["root_seed"] == 3
+    assert found.provenance["command"] == f"isingflow phases --points 26 --seed 3 -o {path}"
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_phases_repeat_bit_for_bit(charted, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda _, path: path.write_bytes(b"picture"))
+    assert cli.main(["phases", "--points", "26", "--seed", "3", "-o", str(tmp_path / "q.h5")]) == 0
+    one, other = archive.read(charted[0]), archive.read(tmp_path / "q.h5")
+    for name in ("diagrams", "maps", "histograms"):
+        assert [contents(a) for a in getattr(one, name)] == [contents(a) for a in getattr(other, name)]
+
+
+def test_show_and_figure_of_phases(charted, tmp_path, capsys):
+    path, _, printed, _ = charted
+    assert cli.main(["show", str(path)]) == 0
+    words = capsys.readouterr().out
+    assert "root_seed: 3\n" in words
+    assert "\n".join(printed.splitlines()[:-1]) in words
+    assert cli.main(["show", str(path), "--points"]) == 0
+    words = capsys.readouterr().out
+    assert len(re.findall(r"^ +-?[01]\S* +-?[01]\S* +\S+\(\d+\) +\S+ +[+-]\S+ %$", words, re.M)) == 60
+    assert cli.main(["figure", str(path), "-o", str(tmp_path / "new.svg")]) == 0
+    assert (tmp_path / "new.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            "--activation relu",
+            ("no line of uniformity", "variance grows without bound at", "no histograms: only tanh"),
+        ),
+        ("--activation linear", ("fixed variance none, it grows without bound", "no histograms")),
+        ("--activation erf --residual 0.5", ("the lines cross at", "no histograms")),
+        ("--activation leaky_relu(0.2) --biases 0 0.001", ("leaky_relu(0.2) network", "no histograms")),
+        ("--activation hard_tanh --weights 0.2 0.3", ("hard_tanh network", "no line of uniformity")),
+        ("--weights 5 6 --biases 2 3", ("the lines cross at",)),
+        ("--weights 1.2 1.21 --biases 0.1 0.101", ("the lines cross at",)),
+        ("--weights 2.1 3 --activation relu", ("the variance grows without bound at 100 %",)),
+    ],
+)
+def test_phases_of_other_kinds(tmp_path, capsys, tiny, arguments, words):
+    arguments = ["phases", *arguments.split(), "--points", "9", "-o", str(tmp_path / "x.h5")]
+    assert cli.main(arguments) == 0
+    captured = capsys.readouterr()
+    assert all(word in captured.out for word in words)
+    assert captured.err == ""
+    assert set(snapshot(tmp_path)) == {"x.h5", "x.png", "x.pdf"}
+
+
+def test_phases_replaces_all_three_if_forced(here, tiny, capsys):
+    for name in ("old.png", "old.pdf"):
+        (here / name).write_text("old")
+    assert cli.main(["phases", "-o", "old.h5", "--force", "--points", "3", "--activation", "relu"]) == 0
+    assert all((here / f"old.{end}").read_bytes() != b"old" for end in ("h5", "png", "pdf"))
+
+
+@pytest.mark.parametrize(
+    ("where", "left"),
+    [
+        ("isingflow.study.fixed_point_maps", set()),
+        ("isingflow.study.activation_histogram", set()),
+        ("isingflow.archive._write_record", set()),
+        ("matplotlib.figure.Figure.savefig", {"x.h5"}),
+    ],
+)
+def test_interrupted_phases(tmp_path, monkeypatch, capsys, where, left):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    assert cli.main(["phases", "--points", "3", "-o", str(tmp_path / "x.h5")]) == 130
+    assert one_line(capsys.readouterr()) == "isingflow: interrupted; no file is left half-written\n"
+    assert set(snapshot(tmp_path)) == left
 
 
 def test_verify(capsys):

@@ -4,16 +4,20 @@ import dataclasses
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, comparison, curve
+from conftest import ROOT, chart, comparison, curve
+from matplotlib.collections import LineCollection
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 from isingflow import archive
 from isingflow.errors import ParameterError
 from isingflow.plotting.compare import NEEDED, compare_figure
 from isingflow.plotting.curves import draw_curve, draw_family
+from isingflow.plotting.phases import phases_figure
 
 
 def drawn(figure):
@@ -21,8 +25,14 @@ def drawn(figure):
     found = []
     for axes in figure.axes:
         lines = [line.get_xydata() for line in axes.lines]
-        bars = [segment for collection in axes.collections for segment in collection.get_segments()]
-        found.append([np.asarray(item, dtype=float) for item in (*lines, *bars)])
+        bars = [
+            path.vertices
+            for collection in axes.collections
+            for path in collection.get_paths()
+            if isinstance(collection, LineCollection | ContourSet)
+        ]
+        steps = [np.r_[patch.get_data().values, patch.get_data().edges] for patch in axes.patches]
+        found.append([np.asarray(item, dtype=float) for item in (*lines, *bars, *steps)])
     return found
 
 
@@ -33,7 +43,7 @@ def same(one, other):
 
 
 def panels_changed(one, other):
-    return "".join(letter for letter, a, b in zip("abcdef", drawn(one), drawn(other), strict=True) if not same(a, b))
+    return "".join(letter for letter, a, b in zip("abcdefgh", drawn(one), drawn(other), strict=False) if not same(a, b))
 
 
 def test_six_panels_with_titles_labels_and_units(by_hand):
@@ -130,13 +140,127 @@ def test_missing_scale_line(by_hand, index):
         compare_figure(less)
 
 
+def phase_panels(figure):
+    """Panels by their letters; the colour bar has none, the corner of (d) is in (d)."""
+    return {axes.get_title(loc="left")[1:2]: axes for axes in figure.axes if axes.get_title(loc="left")}
+
+
+def seen(one, other):
+    """Letters of the panels that differ, "i" for the inset of (d)."""
+    found = ""
+    for letter, axes in phase_panels(one).items():
+        panels = [(axes, phase_panels(other)[letter])]
+        panels += zip(axes.child_axes, panels[0][1].child_axes, strict=True)
+        for name, pair in zip((letter, "i"), panels, strict=False):
+            found += name * (not same(*(drawn(SimpleNamespace(axes=[axes]))[0] for axes in pair)))
+    return found
+
+
+def altered_record(found, field, name, index, value):
+    """The archive with one number of the first record changed."""
+    record, *others = getattr(found, field)
+    given = getattr(record, name)
+    if np.ndim(given):
+        new = np.array(given)
+        new[index] = value
+        new = tuple(new) if isinstance(given, tuple) else new
+    else:
+        new = value
+    return dataclasses.replace(found, **{field: (dataclasses.replace(record, **{name: new}), *others)})
+
+
+def test_five_panels_with_titles_labels_and_units():
+    figure = phases_figure(chart())
+    panels = phase_panels(figure)
+    assert list(panels) == list("abcde")
+    assert (
+        panels["a"].get_title(loc="left") == r"(a) tanh network, residual strength 0.25: depth scale $\xi_c$ [layers]"
+    )
+    assert all(axes.get_xlabel() and axes.get_ylabel() and axes.get_legend() for axes in panels.values())
+    for letter in "ab":
+        assert {text.get_text() for text in panels[letter].texts} >= {"ordered", "chaotic"}
+        legend = [text.get_text() for text in panels[letter].get_legend().get_texts()]
+        assert legend[:3] == ["edge of chaos", "line of uniformity", "their crossing"]
+    words = [text.get_text() for text in panels["d"].get_legend().get_texts()]
+    assert words[2:] == ["attracting", "repelling", "neutral"]
+
+
+def test_same_phases_same_picture(tmp_path):
+    archive.write(tmp_path / "a.h5", chart())
+    assert seen(phases_figure(chart()), phases_figure(archive.read(tmp_path / "a.h5"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "index", "value", "panels"),
+    [
+        ("diagrams", "xi_c", (1, 1), 13.0, "a"),
+        ("diagrams", "variance", (1, 3), 1.2, "b"),
+        ("diagrams", "correlation", (1, 3), 0.5, "b"),
+        ("diagrams", "edge", 2, 1.7, "ab"),
+        ("diagrams", "uniformity", 2, 1.7, "ab"),
+        ("diagrams", "crossing", 0, 1.8, "ab"),
+        ("diagrams", "weight_variances", 3, 2.1, "ab"),
+        ("diagrams", "bias_variances", 3, 0.32, "ab"),
+        ("maps", "y", 2, 0.77, "c"),
+        ("maps", "fixed", 0, 0.2, "c"),
+        ("maps", "weight_variance", None, 1.6, "b"),
+        ("maps", "bias_variance", None, 0.06, "b"),
+        ("histograms", "density", 1, 0.7, "e"),
+        ("histograms", "density_error", 1, 0.03, "e"),
+        ("histograms", "density_exact", 1, 0.7, "e"),
+        ("histograms", "edges", 1, -0.4, "e"),
+        ("histograms", "weight_variance", None, 1.6, "a"),
+    ],
+)
+def test_one_number_of_the_phases_altered_is_seen(field, name, index, value, panels):
+    other = altered_record(chart(), field, name, index, value)
+    assert seen(phases_figure(chart()), phases_figure(other)) == panels
+
+
+def test_correlations_altered_are_seen_in_both_their_pictures():
+    found = chart()
+    other = dataclasses.replace(found, maps=found.maps[2:])
+    new = altered_record(other, "maps", "y", 2, 0.77)
+    assert seen(phases_figure(other), phases_figure(new)) == "di"
+
+
+def test_stability_is_seen():
+    found = chart()
+    other = altered_record(found, "maps", "stability", 0, "attracting")
+    styles = [
+        [line.get_fillstyle() for line in phase_panels(phases_figure(one))["c"].lines if line.get_marker() == "o"]
+        for one in (found, other)
+    ]
+    assert styles == [["none", "full"], ["full", "full"]]
+
+
+def test_phases_without_maps_histograms_and_lines():
+    found = chart()
+    grows = np.full_like(found.diagrams[0].variance, np.inf)
+    lines = {"uniformity": np.full(6, np.nan), "crossing": (np.nan, np.nan), "variance": grows, "xi_c": grows}
+    diagram = dataclasses.replace(found.diagrams[0], **lines)
+    panels = phase_panels(phases_figure(archive.Archive(diagrams=(diagram,))))
+    for letter in "ab":
+        assert [text.get_text() for text in panels[letter].texts] == ["variance grows\nwithout bound"]
+        assert [text.get_text() for text in panels[letter].get_legend().get_texts()] == ["edge of chaos"]
+    for letter in "cde":
+        assert panels[letter].texts[0].get_text().startswith("none in the archive")
+
+
+def test_no_phases(by_hand):
+    with pytest.raises(ParameterError, match="the archive holds no phase diagram"):
+        phases_figure(by_hand)
+
+
 def test_plotting_knows_nothing_that_computes_and_no_pyplot():
     code = f"""if True:
         import sys
         sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
         from isingflow.plotting.compare import compare_figure
-        from conftest import comparison
+        from isingflow.plotting.phases import phases_figure
+        from conftest import chart, comparison
         compare_figure(comparison())
+        phases_figure(chart())
         names = {{".".join(name.split(".")[:2]) for name in sys.modules}}
         print(sorted(names & {{"matplotlib.pyplot", "numba", "scipy", "sklearn", "isingflow.study", "isingflow.ising",
               "isingflow.network", "isingflow.divergence", "isingflow.flow"}}))

@@ -1,0 +1,216 @@
+"""Records of mean-field theory: the phase diagram of random networks, maps with their fixed points, histograms.
+
+They travel from flow to archive to picture as `isingflow.curve.LevelCurve` does, and cannot be changed. A field that is
+an array says in its metadata along which others it runs: that is its shape, and the archive's dimension scales.
+"""
+
+import dataclasses
+import math
+from dataclasses import field
+
+import numpy as np
+
+from isingflow.errors import ParameterError
+from isingflow.parameters import choice, finite, whole
+
+STABILITIES = ("attracting", "repelling", "neutral")
+
+
+def ascending(name, values) -> np.ndarray:
+    """Return values as float64 (n,), or raise `ParameterError` if they are not at least two numbers that rise."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{name} must be a list of numbers, got {values!r}") from error
+    if array.ndim != 1 or len(array) < 2 or not (np.isfinite(array).all() and (np.diff(array) > 0).all()):
+        raise ParameterError(f"{name} must be at least two finite numbers, each larger than the one before")
+    return array
+
+
+def _along(*axes):
+    """Say that a field is an array along these axes: names of fields or properties, its own if it is an axis."""
+    return {"axes": axes}
+
+
+def arrays(record) -> dict:
+    """Return the names of a record's arrays, each with the names of its axes."""
+    return {item.name: item.metadata["axes"] for item in dataclasses.fields(record) if "axes" in item.metadata}
+
+
+class _Record:
+    """Own the arrays and freeze them, and check their shapes."""
+
+    def __post_init__(self):
+        if not isinstance(self.activation, str):
+            raise ParameterError(f"activation must be a name, got {self.activation!r}")
+        for name, axes in arrays(self).items():
+            stored = np.array(getattr(self, name), dtype=np.float64)
+            stored.setflags(write=False)
+            self._set(**{name: stored})
+            wanted = (stored.size,) if axes == (name,) else tuple(len(getattr(self, axis)) for axis in axes)
+            if stored.shape != wanted:
+                along = ", ".join(axes)
+                raise ParameterError(f"{name} must have shape {wanted}, along {along}, got {stored.shape}")
+
+    def _set(self, **checked):
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+_PLANE = ("bias_variances", "weight_variances")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PhaseDiagram(_Record):
+    """What deep random networks settle at, over the plane of weight and bias variance, at infinite width.
+
+    Attributes
+    ----------
+    activation : str
+        As in `isingflow.network.activations.named`.
+    residual : float
+        ``r``, dimensionless, in [0, 1).
+    weight_variances, bias_variances : numpy.ndarray
+        float64 (n,), (m,): ``sigma_w^2`` and ``sigma_b^2``, dimensionless, ascending.
+    variance : numpy.ndarray
+        float64 (m, n): ``q*``, dimensionless; ``inf`` where the variance grows without bound.
+    susceptibility : numpy.ndarray
+        float64 (m, n): ``chi``, dimensionless; below 1 the phase is ordered, above 1 chaotic.
+    correlation : numpy.ndarray
+        float64 (m, n): ``c*`` of two different inputs, dimensionless.
+    xi_q, xi_c : numpy.ndarray
+        float64 (m, n): depth scales of variance and correlation, layers; ``inf`` at the edge of chaos.
+    edge : numpy.ndarray
+        float64 (m,): weight variance of the edge of chaos at each bias variance.
+    uniformity : numpy.ndarray
+        float64 (m,): weight variance of the line of uniformity, NaN where there is none.
+    crossing : tuple of float
+        Weight and bias variance where the two lines cross, NaN if they do not.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, or the variances do not ascend.
+    """
+
+    activation: str
+    residual: float
+    weight_variances: np.ndarray = field(metadata=_along("weight_variances"))
+    bias_variances: np.ndarray = field(metadata=_along("bias_variances"))
+    variance: np.ndarray = field(metadata=_along(*_PLANE))
+    susceptibility: np.ndarray = field(metadata=_along(*_PLANE))
+    correlation: np.ndarray = field(metadata=_along(*_PLANE))
+    xi_q: np.ndarray = field(metadata=_along(*_PLANE))
+    xi_c: np.ndarray = field(metadata=_along(*_PLANE))
+    edge: np.ndarray = field(metadata=_along("bias_variances"))
+    uniformity: np.ndarray = field(metadata=_along("bias_variances"))
+    crossing: tuple = (math.nan, math.nan)
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("weight_variances", "bias_variances"):
+            ascending(name, getattr(self, name))
+        if np.shape(self.crossing) != (2,):
+            raise ParameterError(f"crossing must be two numbers, got {self.crossing!r}")
+        self._set(residual=finite("residual", self.residual), crossing=tuple(map(float, self.crossing)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class FixedPointMap(_Record):
+    """How variance or correlation of one layer follows from that of the layer before, and where it stays.
+
+    Attributes
+    ----------
+    quantity : {"variance", "correlation"}
+        Of what.
+    activation : str
+        As in `isingflow.network.activations.named`.
+    residual, weight_variance, bias_variance : float
+        ``r``, ``sigma_w^2``, ``sigma_b^2``, dimensionless.
+    x, y : numpy.ndarray
+        float64 (k,): the quantity, ascending, and the same one layer further, dimensionless. Correlations are those of
+        two inputs whose variance is ``q*``.
+    fixed, slopes : numpy.ndarray
+        float64 (j,): fixed points, ascending, and slopes of the map there; none if the variance grows without bound.
+    stability : tuple of str
+        "attracting", "repelling" or "neutral" for each.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, `x` does not ascend, or a word is not one of those above.
+    """
+
+    quantity: str
+    activation: str
+    residual: float
+    weight_variance: float
+    bias_variance: float
+    x: np.ndarray = field(metadata=_along("x"))
+    y: np.ndarray = field(metadata=_along("x"))
+    fixed: np.ndarray = field(metadata=_along("fixed"))
+    slopes: np.ndarray = field(metadata=_along("fixed"))
+    stability: tuple
+
+    def __post_init__(self):
+        super().__post_init__()
+        choice("quantity", self.quantity, ("variance", "correlation"))
+        self._set(stability=tuple(choice("stability", word, STABILITIES) for word in self.stability))
+        if len(self.stability) != len(self.fixed):
+            raise ParameterError(f"{len(self.fixed)} fixed points need as many stabilities, got {len(self.stability)}")
+        ascending("x", self.x)
+        for name in ("residual", "weight_variance", "bias_variance"):
+            self._set(**{name: finite(name, getattr(self, name))})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ActivationHistogram(_Record):
+    """The law of the activations of one layer: sampled from networks of finite width, and at infinite width.
+
+    Attributes
+    ----------
+    activation : str
+        As in `isingflow.network.activations.named`.
+    weight_variance, bias_variance : float
+        ``sigma_w^2``, ``sigma_b^2``, dimensionless.
+    layer : int
+        Which; the input was scaled to have the variance ``q*`` from level 0 on.
+    edges : numpy.ndarray
+        float64 (k + 1,): bounds of the bins, dimensionless, ascending.
+    density, density_error : numpy.ndarray
+        float64 (k,): share of the activations in a bin over its width, and one standard error of it.
+    density_exact : numpy.ndarray
+        float64 (k,): its mean-field value.
+    networks, width, samples : int
+        Networks, neurons in a layer, and their product.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ or `edges` does not ascend.
+    """
+
+    activation: str
+    weight_variance: float
+    bias_variance: float
+    layer: int
+    edges: np.ndarray = field(metadata=_along("edges"))
+    density: np.ndarray = field(metadata=_along("centres"))
+    density_error: np.ndarray = field(metadata=_along("centres"))
+    density_exact: np.ndarray = field(metadata=_along("centres"))
+    samples: int
+    networks: int
+    width: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        ascending("edges", self.edges)
+        for name in ("weight_variance", "bias_variance"):
+            self._set(**{name: finite(name, getattr(self, name))})
+        for name in ("layer", "samples", "networks", "width"):
+            self._set(**{name: whole(name, getattr(self, name), low=0)})
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Middles of the bins, float64 (k,)."""
+        return (self.edges[1:] + self.edges[:-1]) / 2
