@@ -42,6 +42,7 @@ class Package:
     version: str
     kinds: tuple
     python: tuple = (3, 11)
+    beside: tuple = ()
 
     @property
     def adapter(self):
@@ -193,7 +194,7 @@ def environment(package, directory):
     if not ready.exists():
         print(f"installing {package.name} {package.version} into {home}", file=sys.stderr)
         run([interpreter(package.python), "-m", "venv", "--clear", home])
-        run([python, "-m", "pip", "install", "--quiet", f"{package.name}=={package.version}"])
+        run([python, "-m", "pip", "install", "--quiet", f"{package.name}=={package.version}", *package.beside])
         ready.touch()
     return python
 
