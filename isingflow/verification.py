@@ -150,6 +150,10 @@ def _settled(weight):
     return meanfield.fixed_point_variance(float(weight), BIAS_VARIANCE)
 
 
+def _crossing(which):
+    return meanfield.uniformity_crossing()[("weight", "bias").index(which)]
+
+
 def _one_input(variance):
     return Gaussian([0.0], [[0.5]]).relative_entropy_to(Gaussian([0.0], [[variance]]))
 
@@ -206,6 +210,7 @@ _FORMULAS = {
     r"network: xi_q at (.*)": lambda w: meanfield.depth_scales(float(w), BIAS_VARIANCE).xi_q,
     r"network: edge of chaos .*": lambda: meanfield.critical_weight_variance(BIAS_VARIANCE),
     r"network: uniformity": meanfield.uniformity_variance,
+    r"network: uniformity crosses the edge at (weight|bias) variance": _crossing,
     r"counts: plug-in": lambda: discrete.plugin([50, 30, 20], [20, 30, 50]),
     r"counts: Zhang-Grabchak": lambda: discrete.zhang_grabchak([50, 30, 20], [20, 30, 50]),
     r"counts with an unseen symbol: .*": lambda: discrete.zhang_grabchak([5, 3, 0, 12, 1], [4, 0, 7, 9, 2]),

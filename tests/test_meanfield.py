@@ -345,8 +345,8 @@ def test_residual_connections_alone_change_nothing():
 
 def test_line_of_uniformity():
     weight, bias = meanfield.uniformity_crossing()
-    assert weight == pytest.approx(1.94866, abs=5e-6)
-    assert bias == pytest.approx(0.09025, abs=5e-6)
+    assert weight == pytest.approx(1.948664194366779, rel=1e-13)
+    assert bias == pytest.approx(0.09025483214092344, rel=1e-12)
     assert meanfield.critical_weight_variance(bias) == pytest.approx(weight, rel=1e-12)
     assert meanfield.uniformity_weight_variance(bias) == pytest.approx(weight, rel=1e-12)
     line = meanfield.uniformity_weight_variance([0.0, 0.05, 0.7])
