@@ -12,7 +12,7 @@ variances ``q_1``, ``q_2`` and ``E[(u - v)^2] = d``; here they are, in closed fo
 
 `tanh` is an average of error functions, ``tanh z = E[erf(z / (sqrt(2) s))]``, for the logistic density is a mixture of
 normal ones: its standard deviation ``s`` follows Kolmogorov's law (Andrews & Mallows, J. R. Stat. Soc. B 36, 99
-(1974)). Gauss's rule for that law in the variable ``ln s`` needs twelve of them for averages right to 1e-14 at every
+(1974)). Gauss's rule for that law in the variable ``ln s`` needs twelve of them for averages right to 1e-13 at every
 variance; and those of error functions are closed.
 
 The methods take float64 arrays, checked by whoever calls; one array given as both variances saves half of the work.
@@ -49,7 +49,12 @@ _SHARES = [((1 + node) / 2, weight / 2) for node, weight in zip(*np.polynomial.l
 
 
 class Activation:
-    """An activation: its values, and its averages from `moment` and `pair`."""
+    """An activation: callable on arrays, with its averages.
+
+    A kind has ``slope(z)``, which is ``phi'(z)``, and ``increment(z, step)``, ``phi(z + step) - phi(z)``;
+    ``moment(q)``, the second moment and its slope; ``pair(q_1, q_2, d)``, the difference and the slope product; and
+    ``hermite(q, orders)``, the coefficients of ``phi(sqrt(q) x)`` in normalised Hermite polynomials, (..., orders).
+    """
 
     name: str
     homogeneous = False
@@ -109,14 +114,12 @@ class Mixture(OddActivation):
         return np.tanh(z) if self.name == "tanh" else special.erf(z)
 
     def slope(self, z):
-        """Return ``phi'(z)``."""
         if self.name == "tanh":
             decay = np.exp(-2 * np.abs(z))
             return 4 * decay / (1 + decay) ** 2
         return 2 / math.sqrt(math.pi) * np.exp(-np.square(z))
 
     def increment(self, z, step):
-        """Return ``phi(z + step) - phi(z)``, with the digits of a small step."""
         if self.name == "tanh":
             return np.tanh(step) * (1 - np.tanh(z) * np.tanh(z + step))
         mean_slope = sum(weight * self.slope(z + share * step) for share, weight in _SHARES)
@@ -154,7 +157,6 @@ class Mixture(OddActivation):
         return -2 * math.sqrt(2 / math.pi) * float(np.sum(self.weights / np.sqrt(np.square(self.nodes) + variance)))
 
     def hermite(self, variance, orders):
-        """Return the coefficients of ``phi(sqrt(q) x)`` in normalised Hermite polynomials, (..., orders)."""
         found = np.zeros((*np.shape(variance), orders))
         ratio = variance[..., None] / (np.square(self.nodes) + variance[..., None])
         power = math.sqrt(2 / math.pi) * self.weights * np.sqrt(ratio)
@@ -185,7 +187,6 @@ class PiecewiseLinear(Activation):
         return np.where(np.asarray(z) > 0, 1.0, np.where(np.asarray(z) < 0, self.below, (1 + self.below) / 2))
 
     def increment(self, z, step):
-        """Return ``phi(z + step) - phi(z)``, with the digits of a small step."""
         outward = np.copysign(1.0, z) * step
         modulus = np.maximum(outward, -2 * np.abs(z) - outward)  # |z + step| - |z|
         return (1 + self.below) / 2 * step + (1 - self.below) / 2 * modulus
@@ -234,7 +235,6 @@ class HardTanh(OddActivation):
         return np.where(np.abs(z) < 1, 1.0, np.where(np.abs(z) == 1, 0.5, 0.0))
 
     def increment(self, z, step):
-        """Return ``phi(z + step) - phi(z)``, with the digits of a small step."""
         inside = self(z)
         return np.clip(step + (z - inside), -1 - inside, 1 - inside)
 
