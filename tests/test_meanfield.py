@@ -302,7 +302,10 @@ def test_scale_diverges_with_the_first_power_on_both_sides(activation):
     for scale in (below.xi_c, above.xi_c):
         assert np.diff(np.log(scale)) == pytest.approx(-math.log(10), rel=2e-3)
     assert above.xi_c == pytest.approx(below.xi_c, rel=2e-2)
-    assert np.diff(np.log(1 - above.correlation)) == pytest.approx(math.log(10), rel=2e-3)
+    assert np.diff(np.log(above.gap)) == pytest.approx(math.log(10), rel=2e-3)
+    # closer than the digits of c* tell
+    near = meanfield.solve(edge * (1 + 1e-12), BIAS, activation=activation)
+    assert near.gap == pytest.approx(1e-7 * above.gap[0], rel=0.05)
 
 
 def test_scale_of_an_activation_with_kinks_is_twice_as_long_above():
@@ -312,7 +315,7 @@ def test_scale_of_an_activation_with_kinks_is_twice_as_long_above():
     below = meanfield.solve(edge * (1 - away), BIAS, activation="hard_tanh")
     above = meanfield.solve(edge * (1 + away), BIAS, activation="hard_tanh")
     assert above.xi_c == pytest.approx(2 * below.xi_c, rel=1e-3)
-    assert np.diff(np.log(1 - above.correlation)) == pytest.approx(2 * math.log(10), rel=1e-3)
+    assert np.diff(np.log(above.gap)) == pytest.approx(2 * math.log(10), rel=1e-3)
 
 
 @pytest.mark.parametrize("activation", BENDING)

@@ -69,7 +69,11 @@ def phase_diagram(weight_variances, bias_variances, *, activation="tanh", residu
         edge=edge,
         uniformity=uniformity,
         crossing=crossing,
-        **found._asdict(),
+        variance=found.variance,
+        susceptibility=found.susceptibility,
+        correlation=found.correlation,
+        xi_q=found.xi_q,
+        xi_c=found.xi_c,
     )
 
 

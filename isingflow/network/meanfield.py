@@ -64,6 +64,8 @@ class MeanField(NamedTuple):
         ``chi``, as from `susceptibility`.
     correlation : float or float64 array
         ``c*``, as from `fixed_point_correlation`.
+    gap : float or float64 array
+        ``1 - c*``, with the digits that ``c*`` loses near the edge of chaos.
     xi_q, xi_c : float or float64 array
         Layers, as from `depth_scales`.
     """
@@ -71,6 +73,7 @@ class MeanField(NamedTuple):
     variance: float
     susceptibility: float
     correlation: float
+    gap: float
     xi_q: float
     xi_c: float
 
@@ -301,7 +304,7 @@ def solve(weight_variance, bias_variance, *, activation="tanh", residual=0.0):
     Returns
     -------
     MeanField
-        ``q*``, ``chi``, ``c*``, ``xi_q`` and ``xi_c``.
+        ``q*``, ``chi``, ``c*``, ``1 - c*``, ``xi_q`` and ``xi_c``.
 
     Raises
     ------
@@ -311,7 +314,7 @@ def solve(weight_variance, bias_variance, *, activation="tanh", residual=0.0):
     Examples
     --------
     >>> [round(value, 6) for value in solve(2.5, 0.05)]
-    [1.063958, 1.133516, 0.446804, 1.179873, 11.795598]
+    [1.063958, 1.133516, 0.446804, 0.553196, 1.179873, 11.795598]
     """
 
     def everything(phi, strength, weight, bias):
@@ -322,7 +325,7 @@ def solve(weight_variance, bias_variance, *, activation="tanh", residual=0.0):
             _variance_slope(phi, strength, weight, variance),
             _gap_slope(phi, strength, weight, variance, gap),
         )
-        return np.stack([variance, growth, 1.0 - gap, *map(_scale, slopes)])
+        return np.stack([variance, growth, 1.0 - gap, gap, *map(_scale, slopes)])
 
     found = _elementwise(everything, activation, residual, weight_variance=weight_variance, bias_variance=bias_variance)
     return MeanField(*(found if found.ndim > 1 else map(float, found)))
@@ -430,7 +433,8 @@ def depth_scales(weight_variance, bias_variance, *, activation="tanh", residual=
     >>> [round(scale, 6) for scale in depth_scales(1.5, 0.05)]
     [1.682828, 15.790994]
     """
-    return DepthScales(*solve(weight_variance, bias_variance, activation=activation, residual=residual)[3:])
+    found = solve(weight_variance, bias_variance, activation=activation, residual=residual)
+    return DepthScales(found.xi_q, found.xi_c)
 
 
 def fixed_points(weight_variance, bias_variance, *, activation="tanh", residual=0.0):
@@ -481,13 +485,13 @@ def fixed_points(weight_variance, bias_variance, *, activation="tanh", residual=
     if neutral:
         correlations = (FixedPoint(1.0, 1.0, "neutral"),)
     else:
-        values = {1.0, found.correlation} | ({-1.0} if bias == 0 else set())
+        gaps = {0.0, found.gap} | ({2.0} if bias == 0 else set())
 
-        def correlation_point(value):
-            gap = np.array([0.0 if value == -1.0 else 1.0 - value])  # the slope is even in c for odd activations
-            return _point(value, _gap_slope(phi, strength, weight, np.array([found.variance]), gap)[0])
+        def correlation_point(gap):
+            slope = _gap_slope(phi, strength, weight, np.array([found.variance]), np.array([gap]))[0]
+            return _point(1.0 - gap, slope)
 
-        correlations = tuple(map(correlation_point, sorted(values)))
+        correlations = tuple(map(correlation_point, sorted(gaps, reverse=True)))
     return FixedPoints(tuple(map(variance_point, sorted(variances))), correlations)
 
 
