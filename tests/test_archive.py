@@ -105,6 +105,16 @@ def test_archives_of_the_second_schema_are_read():
     assert [len(getattr(found, name)) for name in RECORDS] == [1, 6, 3]
 
 
+def test_the_comparison_has_corrected_references():
+    found = archive.read(ROOT / "data" / "compare.h5")
+    assert len(found.curves) == 57
+    networks = [one for one in found.curves if one.system == "network"]
+    assert {one.reference for one in networks} == {"mean field, 1/width"}
+    curves = {(one.quantity, one.control_value): one for one in networks}
+    for name in (("two inputs", 2.5), ("two inputs, deep", 2.0)):  # up to 3.3 and 4.5 standard errors from mean field
+        assert np.abs(curves[name].distance()[1:]).max() < 3
+
+
 def test_the_corrected_reference_round_trips(path, tmp_path):
     kept = archive.read(path)
     corrected = [
