@@ -32,8 +32,8 @@ from isingflow.errors import ArchiveError, ParameterError
 from isingflow.parameters import within_memory
 
 FORMAT = "isingflow"
-SCHEMA = 2
-"""1 holds curves and lines alone; the rest of the layout is the same."""
+SCHEMA = 3
+"""1 holds curves and lines alone, 2 no reference "mean field, 1/width"; the rest of the layout is the same."""
 
 _FILE_FORMAT = ("v110", "v110")
 _SYSTEMS = ("chain", "square", "network")

@@ -9,7 +9,7 @@ from isingflow.errors import IsingflowError, ParameterError
 from isingflow.parameters import choice
 
 REGIMES = ("saturating", "critical", "growing", "undetermined")
-REFERENCES = ("exact", "mean field", "none")
+REFERENCES = ("exact", "mean field", "mean field, 1/width", "none")
 
 SERIES = (
     "length",
@@ -69,8 +69,10 @@ class LevelCurve:
         float64 (levels,): one standard error of each; 0 where exact.
     exact, exact_reverse, exact_step : numpy.ndarray
         float64 (levels,): the references of each.
-    reference : {"exact", "mean field", "none"}
-        What the references are. "mean field" is the limit of infinite width.
+    reference : {"exact", "mean field", "mean field, 1/width", "none"}
+        What the references are. "mean field" is the limit of infinite width; "mean field, 1/width" has the first
+        correction at the width of the network in `exact`, `exact_reverse` and `exact_step`, but not in
+        `asymptote_exact` and `scale_exact`, which stay mean field.
     regime : {"saturating", "critical", "growing", "undetermined"}
         How the curve ends: at an asymptote approached as ``exp(-length/scale)``; without a scale, with an exponent
         instead; as ``exp(length/scale)``; or the data do not tell.

@@ -10,6 +10,9 @@ from isingflow.divergence.estimate import with_error
 
 _RULE = "-" * 86
 
+MEAN_FIELD = ("mean field", "mean field, 1/width")
+"""References that are not exact: distances from them are in percent."""
+
 
 def distances(archive: Archive) -> np.ndarray:
     """Return float64 (n,): every sampled point's distance from its exact reference, in standard errors.
@@ -40,7 +43,7 @@ def _distance_words(curve: LevelCurve, value, error, exact):
     """The last two columns: reference, and how far away it is."""
     if not (math.isfinite(exact) and math.isfinite(value)):
         return f"{exact:.6g}" if not math.isnan(exact) else "-", ""
-    if curve.reference == "mean field":
+    if curve.reference in MEAN_FIELD:
         return f"{exact:.6g}", f"{100 * (value / exact - 1):+.2f} %" if exact else ""
     return f"{exact:.6g}", f"{_deviation(value, error, exact):+.2f} se" if error > 0 else ""
 
@@ -63,14 +66,15 @@ def _summary_row(curve):
 
 
 def _name(curve):
-    return "exact" if curve.reference == "none" else curve.reference  # the scale's, where the curve has none
+    """The reference of scale and asymptote: the scale has one where the curve has none, and no 1/width correction."""
+    return "mean field" if curve.reference in MEAN_FIELD else "exact"
 
 
 def table(archive: Archive) -> str:
     """Return the points of every sampled curve, a line each, and what they come to.
 
     Distances are in standard errors (se) where the reference is exact, in percent where it is mean field, the limit of
-    infinite width.
+    infinite width, or that with its 1/width correction.
     """
     lines = [phases(archive), *_bins(archive)] if archive.diagrams else []
     for family, curves in archive.families().items():
@@ -80,6 +84,7 @@ def table(archive: Archive) -> str:
         unit = "networks" if first.system == "network" else "configurations"
         lines.append(_RULE)
         lines.append(f"{family}: D(p_0||p_n) in nats per {first.per}; {first.estimator}, {first.samples} {unit}")
+        lines.append(f"reference: {first.reference}")
         lines.append(f"{first.control:>16} {first.level_name:>18} {'estimate':>16} {'reference':>14} {'distance':>12}")
         for curve in curves:
             for index in range(1, len(curve.levels)):  # the first level is zero by definition
@@ -100,18 +105,22 @@ def _conclusion(archive):
             f"{len(found)} distances from exact values: root mean square {np.sqrt(np.mean(found**2)):.2f}, "
             f"largest {np.abs(found).max():.2f} standard errors"
         )
-    every = [
-        np.divide(curve.value, curve.exact, out=np.full(len(curve.levels), np.nan), where=curve.exact != 0)[1:]
-        for curve in archive.curves
-        if curve.reference == "mean field"
-    ]
-    percent = 100 * np.abs(np.concatenate([np.empty(0), *every]) - 1)
-    percent = percent[np.isfinite(percent)]
-    if len(percent):
-        yield (
-            f"{len(percent)} distances from mean field: median {np.median(percent):.2f} %, "
-            f"largest {percent.max():.2f} %"
-        )
+    for reference in MEAN_FIELD:
+        curves = [curve for curve in archive.curves if curve.reference == reference]
+        ratios = [
+            np.divide(curve.value, curve.exact, out=np.full(len(curve.levels), np.nan), where=curve.exact != 0)[1:]
+            for curve in curves
+        ]
+        percent = 100 * np.abs(np.concatenate([np.empty(0), *ratios]) - 1)
+        percent = percent[np.isfinite(percent)]
+        if len(percent):
+            words = f"{len(percent)} distances from {reference}: median {np.median(percent):.2f} %"
+            words += f", largest {percent.max():.2f} %"
+            pulls = np.concatenate([curve.distance() for curve in curves])
+            pulls = pulls[np.isfinite(pulls)]
+            if len(pulls):
+                words += f"; root mean square {np.sqrt(np.mean(pulls**2)):.2f} standard errors"
+            yield words
 
 
 def contents(archive: Archive) -> str:

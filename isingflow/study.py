@@ -149,7 +149,9 @@ def _run_ensemble(task, seed):
         ensemble=task.ensemble,
         rng=stream(seed, task, "networks"),
     )
-    return tuple(network.curve_of(found, inputs=count, label=task.label) for count in task.followed)
+    return tuple(
+        network.curve_of(found, inputs=count, label=task.label, reference="1/width") for count in task.followed
+    )
 
 
 _RUN = {ChainParameters: _run_chain, SquareParameters: _run_square, EnsembleParameters: _run_ensemble}

@@ -85,11 +85,45 @@ def test_more_records_than_digits_keep_their_order(tmp_path):
 
 
 def test_archives_of_the_first_schema_are_read():
-    with h5py.File(ROOT / "data" / "compare.h5") as file:
+    """The chain's windows and the network's pairs of the first ``data/compare.h5``, against mean field."""
+    path = ROOT / "tests" / "reference" / "schema1.h5"
+    with h5py.File(path) as file:
         assert file.attrs["schema"] == 1
+        values = file["network/two_inputs/value"][()]
+    found = archive.read(path)
+    families = {family: {one.reference for one in curves} for family, curves in found.families().items()}
+    assert families == {"chain/window marginal": {"exact"}, "network/two inputs": {"mean field"}}
+    np.testing.assert_array_equal([one.value for one in found.families()["network/two inputs"]], values)
+    assert [line.reference for line in found.lines] == ["exact", "exact", "mean field"]
+    assert [getattr(found, name) for name in RECORDS] == [(), (), ()]
+
+
+def test_archives_of_the_second_schema_are_read():
+    with h5py.File(ROOT / "data" / "phases.h5") as file:
+        assert file.attrs["schema"] == 2
+    found = archive.read(ROOT / "data" / "phases.h5")
+    assert [len(getattr(found, name)) for name in RECORDS] == [1, 6, 3]
+
+
+def test_the_comparison_has_corrected_references():
     found = archive.read(ROOT / "data" / "compare.h5")
     assert len(found.curves) == 57
-    assert [getattr(found, name) for name in RECORDS] == [(), (), ()]
+    networks = [one for one in found.curves if one.system == "network"]
+    assert {one.reference for one in networks} == {"mean field, 1/width"}
+    curves = {(one.quantity, one.control_value): one for one in networks}
+    for name in (("two inputs", 2.5), ("two inputs, deep", 2.0)):  # up to 3.3 and 4.5 standard errors from mean field
+        assert np.abs(curves[name].distance()[1:]).max() < 3
+
+
+def test_the_corrected_reference_round_trips(path, tmp_path):
+    kept = archive.read(path)
+    corrected = [
+        dataclasses.replace(one, reference="mean field, 1/width") for one in kept.families()["network/two inputs"]
+    ]
+    archive.write(tmp_path / "b.h5", Archive(tuple(corrected)))
+    found = archive.read(tmp_path / "b.h5").curves
+    assert [contents(one) for one in found] == [contents(one) for one in corrected]
+    assert found[0].reference == "mean field, 1/width"
 
 
 def test_nothing_in_it(tmp_path):
@@ -319,7 +353,7 @@ VALUE = f"{WINDOWS}/value"
     ("edit", "message"),
     [
         (attribute("/", "format", "netcdf"), "is an HDF5 file of something else"),
-        (attribute("/", "schema", 3), "has schema 3; this version reads up to 2: update isingflow"),
+        (attribute("/", "schema", 4), "has schema 4; this version reads up to 3: update isingflow"),
         (attribute("/", "schema", 0), "has schema 0"),
         (attribute("/", "schema", "new"), "no readable"),
         (attribute("/", "note", h5py.Empty("f8")), "neither text nor a number"),

@@ -38,7 +38,7 @@ def test_what_is_not_given_there_is_none_of():
     [
         ({"system": "cube"}, "system must be one of 'chain', 'square', 'network', got 'cube'"),
         ({"regime": "saturated"}, "got 'saturated'; did you mean 'saturating'"),
-        ({"reference": "known"}, "reference must be one of 'exact', 'mean field', 'none'"),
+        ({"reference": "known"}, "reference must be one of 'exact', 'mean field', 'mean field, 1/width', 'none'"),
         ({"levels": []}, r"levels must be a non-empty list, got shape \(0,\)"),
         ({"levels": 3}, r"levels must be a non-empty list, got shape \(\)"),
         ({"value": [0.0, 0.1]}, r"value must have 3 values, one a level, got shape \(2,\)"),

@@ -4,6 +4,7 @@ Simulated coefficients must be within 5 %, seeds fixed; their standard errors, a
 """
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -207,6 +208,10 @@ def test_naive_twin(weight):
         close(found.curve_correction[level], slope / 2e-5)
         slope = relative_entropy(near, kernel[0]) - relative_entropy(far, kernel[0])
         close(found.reverse_correction[level], slope / 2e-5)
+    moved = kernel + 1e-5 * shift, kernel, kernel - 1e-5 * shift
+    steps = [[relative_entropy(p, q) for p, q in itertools.pairwise(levels)] for levels in moved]
+    close(found.step, [*steps[1], math.nan])
+    close(found.step_correction, [*(np.subtract(steps[0], steps[2]) / 2e-5), math.nan])
 
 
 def test_the_curve_of_one_input():
@@ -219,6 +224,12 @@ def test_the_curve_of_one_input():
     np.testing.assert_allclose(found.curve_correction, moved, rtol=1e-4, atol=1e-9)
     moved = (near - ratio - np.log(near / ratio)) / 2e-6
     np.testing.assert_allclose(found.reverse_correction, moved, rtol=1e-4, atol=1e-9)
+    assert found.step[0] == found.curve[1]
+    assert found.step_correction[0] == pytest.approx(found.curve_correction[1], rel=1e-14)
+    before, after = ratio[:-1] / ratio[1:], near[:-1] / near[1:]
+    np.testing.assert_allclose(found.step, [*((before - 1 - np.log(before)) / 2), math.nan], atol=1e-15)
+    moved = (after - before - np.log(after / before)) / 2e-6
+    np.testing.assert_allclose(found.step_correction, [*moved, math.nan], rtol=1e-4, atol=1e-9)
 
 
 WIDTHS = np.array([32, 64, 128, 256])

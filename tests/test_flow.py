@@ -21,6 +21,7 @@ from isingflow.flow import network as network_room
 from isingflow.flow import square as square_room
 from isingflow.ising import chain, pair, square
 from isingflow.network import meanfield
+from isingflow.network.finite_width import input_correction, pair_correction
 from isingflow.network.propagation import propagate
 from isingflow.parameters import ChainParameters, SquareParameters
 
@@ -152,6 +153,57 @@ def test_network_curves_against_mean_field():
     allowed = 5 * curve.error[1:] + 3 * curve.levels[1:] / network.width * curve.exact[1:]
     assert np.all(np.abs(curve.value - curve.exact)[1:] < allowed)
     assert np.all(curve.error[1:] < 0.1 * curve.exact[1:])
+
+
+@pytest.mark.parametrize(("inputs", "width", "depth", "networks"), [(2, 24, 8, 12000), (1, 6, 5, 20000)])
+def test_narrow_networks_against_the_corrected_mean_field(inputs, width, depth, networks):
+    """At the edge of chaos, within five standard errors and the square of the relative correction (2 %, 6 %, 13 %).
+
+    That square stands for the second order. Mean field is further away than that, and the allowance is below an error.
+    """
+    network = NetworkParameters(weight_variance=1.760954640, bias_variance=0.05, depth=depth, width=width)
+    curve = network_flow(PAIR[:inputs], network, networks=networks, rng=3, reference="1/width")
+    mean_field = mean_field_flow(PAIR[:inputs], network)
+    assert (curve.reference, curve.scale_exact) == ("mean field, 1/width", mean_field.scale)
+    levels = {"value": slice(1, None), "reverse": slice(1, None), "step": slice(0, -1)}
+    for name, own in levels.items():
+        limit, value = getattr(mean_field, name)[own], getattr(curve, name)[own]
+        error = getattr(curve, "error" if name == "value" else f"{name}_error")[own]
+        corrected = getattr(curve, "exact" if name == "value" else f"exact_{name}")[own]
+        second_order = (corrected / limit - 1) ** 2 * limit
+        allowed = 5 * error + second_order
+        assert np.all(np.abs(value - corrected) < allowed)
+        if name != "step":  # whose errors are too large to tell
+            assert np.all(second_order < 1.5 * error)
+            assert np.any(np.abs(value - limit) > allowed)
+
+
+@pytest.mark.parametrize(("inputs", "correction"), [(1, input_correction), (2, pair_correction)])
+def test_corrected_references_are_mean_field_and_the_correction_over_the_width(inputs, correction):
+    network = NetworkParameters(weight_variance=2.5, bias_variance=0.05, depth=5, width=40, activation="erf")
+    limit, corrected = (
+        network_flow(PAIR[:inputs], network, networks=20, rng=1, reference=name) for name in ("mean field", "1/width")
+    )
+    first = correction(*(2.55, 2.5 / 2.55)[:inputs], network)  # PAIR is orthogonal
+    for name, coefficient in (
+        ("exact", first.curve_correction),
+        ("exact_reverse", first.reverse_correction),
+        ("exact_step", first.step_correction),
+    ):
+        apart = getattr(corrected, name) - getattr(limit, name)
+        np.testing.assert_allclose(apart, coefficient / 40, rtol=1e-9, atol=1e-14)
+    assert np.abs(corrected.exact[1:] / limit.exact[1:] - 1).max() > 0.005
+    for name in ("value", "error", "reverse", "step", "asymptote_exact", "scale_exact"):
+        np.testing.assert_array_equal(getattr(corrected, name), getattr(limit, name))
+
+
+def test_corrected_references_of_some_inputs_of_a_propagation():
+    """Three inputs have no correction, the first two of them do."""
+    network = NetworkParameters(weight_variance=2.5, bias_variance=0.05, depth=3, width=32)
+    three = propagate([*PAIR, [1.0, -1.0, -1.0, 1.0]], network, networks=20, rng=1)
+    assert network_room.curve_of(three, inputs=2, reference="1/width").reference == "mean field, 1/width"
+    with pytest.raises(ParameterError, match="one input, or two of equal norm, got 3 inputs"):
+        network_room.curve_of(three, inputs=3, reference="1/width")
 
 
 def test_ensembles_agree():
@@ -289,6 +341,23 @@ def test_every_activation_flows_as_its_mean_field_says(activation):
             ),
             "inputs must be linearly independent",
         ),
+        *[
+            (
+                lambda inputs=inputs, reference=reference: network_flow(
+                    inputs,
+                    NetworkParameters(weight_variance=1, depth=2, **NETWORK),
+                    networks=20,
+                    rng=1,
+                    reference=reference,
+                ),
+                message,
+            )
+            for inputs, reference, message in [
+                (THREE, "1/width", "known for one input, or two of equal norm, got 3 inputs: take"),
+                (THREE[1:], "1/width", "two of equal norm, got two of variances 1.05 and 1.71667"),
+                (PAIR, "1/widht", "reference must be one of 'mean field', '1/width', .* did you mean '1/width'"),
+            ]
+        ],
     ],
 )
 def test_bad_input(call, message):

@@ -86,6 +86,19 @@ def test_one_number_altered_is_seen(by_hand, family, name, panels):
     assert panels_changed(compare_figure(by_hand), compare_figure(altered(by_hand, family, name))) == panels
 
 
+@pytest.mark.parametrize("reference", ["mean field", "mean field, 1/width"])
+def test_network_lines_are_named(by_hand, reference):
+    curves = [dataclasses.replace(one, reference=reference) for one in by_hand.curves if one.system == "network"]
+    others = [one for one in by_hand.curves if one.system != "network"]
+    figure = compare_figure(dataclasses.replace(by_hand, curves=(*others, *curves)))
+    words = {
+        "mean field": "mean field, width to infinity",
+        "mean field, 1/width": "mean field and its 1/width correction",
+    }
+    for panel in (figure.axes[2], figure.axes[4]):
+        assert panel.get_legend().get_texts()[-1].get_text() == words[reference]
+
+
 def test_scale_lines_altered_are_seen(by_hand):
     for index, line in enumerate(by_hand.lines):
         lines = list(by_hand.lines)

@@ -64,6 +64,21 @@ def test_standard_errors_where_exact_and_percent_where_mean_field():
     assert " se" not in mean_field
 
 
+def test_corrected_mean_field_says_so_and_its_scale_is_mean_field():
+    tail = {"regime": "growing", "scale": 2.0, "scale_error": 0.5, "scale_exact": 2.5}
+    one = curve("network", "x", 1.5, pulls=2.0, levels=2, reference="mean field, 1/width", **tail)
+    assert report.distances(Archive((one,))).shape == (0,)
+    words = report.table(Archive((one,)))
+    assert "50 networks\nreference: mean field, 1/width\n" in words
+    assert "0.520(10)            0.5      +4.00 %" in words
+    assert "growing, scale 2.00(50) (mean field 2.5, -20.00 %)" in words
+    conclusion = "mean field, 1/width: median 4.00 %, largest 4.00 %; root mean square 2.00 standard errors"
+    assert f"1 distances from {conclusion}" in words
+    both = report.table(Archive((one, curve("network", "y", 1.5, pulls=1.0, levels=2, reference="mean field"))))
+    assert conclusion in both
+    assert "1 distances from mean field: median 2.00 %" in both
+
+
 def test_mean_field_of_nothing_known():
     unknown = curve("network", "three inputs", 1.5, reference="mean field", exact=math.nan)
     single = curve("network", "x", 1.5, reference="mean field", levels=1)

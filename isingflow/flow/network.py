@@ -1,7 +1,7 @@
 """Level curves of a random network: the law of one neuron, for one input or several jointly, layer by layer.
 
 Every curve is over the ensemble of networks, for named inputs. The limit of infinite width stands beside it as mean
-field; only level 0 is exact at finite width.
+field, with or without its first correction at the width of the networks; only level 0 is exact at finite width.
 """
 
 import itertools
@@ -16,10 +16,11 @@ from isingflow.divergence.laws import Gaussian
 from isingflow.errors import ParameterError
 from isingflow.flow.scale import UNDETERMINED, Ending, geometric, jackknifed_fit
 from isingflow.network import meanfield
+from isingflow.network.finite_width import input_correction, pair_correction
 from isingflow.network.gaussian_process import nngp_levels
 from isingflow.network.inputs import checked_inputs, input_kernel
 from isingflow.network.propagation import Propagation, propagate
-from isingflow.parameters import NetworkParameters, whole
+from isingflow.parameters import NetworkParameters, choice, whole
 from isingflow.resampling import block_sums
 
 BLOCKS = 40
@@ -28,11 +29,16 @@ BLOCKS = 40
 FEWEST = 20
 """Networks, and with so few as many blocks."""
 
+REFERENCES = {"mean field": "mean field", "1/width": "mean field, 1/width"}
+"""What a sampled curve may be compared with, and what its record calls that."""
+
 SKIPPED = 4
 """Layers before the fits: the variance has to settle first."""
 
 
-def network_flow(inputs, network: NetworkParameters, *, networks, rng, ensemble="conditional", workers=1) -> LevelCurve:
+def network_flow(
+    inputs, network: NetworkParameters, *, networks, rng, ensemble="conditional", workers=1, reference="mean field"
+) -> LevelCurve:
     """Follow named inputs through an ensemble of random networks.
 
     Parameters
@@ -50,16 +56,26 @@ def network_flow(inputs, network: NetworkParameters, *, networks, rng, ensemble=
         As in `isingflow.network.propagation.propagate`; the laws are the same.
     workers : int
         Threads over networks.
+    reference : {"mean field", "1/width"}
+        What stands beside the curve: mean field, the limit of infinite width; or with its first correction,
+        `isingflow.network.finite_width` over the width, for one input or two of equal norm. The references of
+        asymptote and scale stay mean field.
 
     Returns
     -------
     LevelCurve
-        Per neuron, with the mean-field curve beside it.
+        Per neuron, with its reference beside it.
 
     Raises
     ------
     ParameterError
-        If a parameter is out of range or the inputs are linearly dependent.
+        If a parameter is out of range, the inputs are linearly dependent, or their 1/width correction is not known.
+
+    Notes
+    -----
+    The correction is a first order, not a bound: where it exceeds 30 % of mean field at some level, as in networks
+    much deeper than wide, it is no longer small, the next orders (about its square) may be as large as what is left,
+    and a corrected reference can even be negative. Nothing is switched off there: compare with "mean field" to see.
 
     References
     ----------
@@ -74,11 +90,12 @@ def network_flow(inputs, network: NetworkParameters, *, networks, rng, ensemble=
     ('two inputs', (5,))
     """
     whole("networks", networks, low=FEWEST)
+    _check_reference(reference, input_kernel(checked_inputs("inputs", inputs), network))
     propagation = propagate(inputs, network, networks=networks, rng=rng, ensemble=ensemble, workers=workers)
-    return curve_of(propagation, inputs=len(propagation.kernel))
+    return curve_of(propagation, inputs=len(propagation.kernel), reference=reference)
 
 
-def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
+def curve_of(propagation: Propagation, *, inputs, label="", reference="mean field") -> LevelCurve:
     """Return the curve of the first inputs of a propagation, jointly.
 
     Parameters
@@ -89,16 +106,25 @@ def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
         How many of its inputs, from the first on.
     label : str
         Appended to the name of the quantity.
+    reference : {"mean field", "1/width"}
+        As for `network_flow`.
 
     Returns
     -------
     LevelCurve
+
+    Raises
+    ------
+    ParameterError
+        If the inputs are linearly dependent, or their 1/width correction is not known.
     """
     network, kernel = propagation.network, propagation.kernel[:inputs, :inputs]
+    difference_kernel = propagation.difference_kernel[:inputs, :inputs]
+    _check_reference(reference, kernel)
     sums, products = propagation.sums[..., :inputs], propagation.products[..., :inputs, :inputs]
     neurons = np.full(len(sums), propagation.count)
     layers = [Moments(neurons, sums[:, level], products[:, level]) for level in range(1, network.depth + 1)]
-    series = _series([_level_zero(propagation.difference_kernel[:inputs, :inputs]), *layers])
+    series = _series([_level_zero(difference_kernel), *layers])
     blocks = block_sums(products, min(BLOCKS, len(products)))
     totals = np.concatenate([products.sum(axis=0)[None], products.sum(axis=0) - blocks])  # all, then without each block
     weights = len(products) - np.concatenate([[0], block_sums(np.ones(len(products)), len(blocks))])
@@ -128,7 +154,7 @@ def curve_of(propagation: Propagation, *, inputs, label="") -> LevelCurve:
         length=np.arange(network.depth + 1),
         estimator="gaussian",
         samples=len(sums),
-        **_references(_mean_field(kernel, propagation.difference_kernel[:inputs, :inputs], network)),
+        **_references(kernel, difference_kernel, network, reference),
         **ending,
         **series,
     )
@@ -203,11 +229,40 @@ def mean_field_flow(inputs, network: NetworkParameters) -> LevelCurve:
     )
 
 
-def _references(found):
-    """Name the fields of a mean-field curve as references of a sampled one."""
+def _check_reference(reference, kernel):
+    choice("reference", reference, REFERENCES)
+    norms = np.diag(kernel)
+    if reference == "1/width" and not _alike(norms):
+        given = f"{len(norms)} inputs" if len(norms) != 2 else f"two of variances {norms[0]:g} and {norms[1]:g}"
+        raise ParameterError(
+            f"the reference '1/width' is known for one input, or two of equal norm, got {given}: "
+            "take reference='mean field'"
+        )
+
+
+def _alike(norms):
+    """One input, or two of equal norm."""
+    return len(norms) <= 2 and np.allclose(norms, norms[0], rtol=1e-9, atol=0)
+
+
+def _gap(norms, difference_kernel):
+    return difference_kernel[1, 1] / norms.sum() if len(norms) == 2 else 0.0
+
+
+def _references(kernel, difference_kernel, network, reference):
+    """Name the fields of a mean-field curve as references of a sampled one, and correct them if asked."""
+    found, norms = _mean_field(kernel, difference_kernel, network), np.diag(kernel)
     names = {"value": "exact", "reverse": "exact_reverse", "step": "exact_step"}
     names |= {"asymptote": "asymptote_exact", "scale": "scale_exact"}
-    return {"reference": "mean field"} | {names[name]: value for name, value in found.items()}
+    named = {names[name]: value for name, value in found.items()} | {"reference": REFERENCES[reference]}
+    if reference == "1/width":
+        pair = len(norms) == 2
+        start = (norms[0], _gap(norms, difference_kernel)) if pair else (norms[0],)
+        first = (pair_correction if pair else input_correction)(*start, network)
+        named["exact"] = named["exact"] + first.curve_correction / network.width
+        named["exact_reverse"] = named["exact_reverse"] + first.reverse_correction / network.width
+        named["exact_step"] = named["exact_step"] + first.step_correction / network.width
+    return named
 
 
 def _level_zero(cov):
@@ -258,11 +313,10 @@ def _mean_field(kernel, difference_kernel, network):
     settled = _settled(network)
     settles = 0 < settled.variance < math.inf and (inputs == 1 or settled.correlation < 1)
     norms = np.diag(kernel)
-    if inputs <= 2 and np.allclose(norms, norms[0], rtol=1e-9, atol=0):
-        gap = difference_kernel[1, 1] / norms.sum() if inputs == 2 else 0.0
-        variances, gaps = meanfield.pair_levels(norms[0], gap, network)
+    if _alike(norms):
+        variances, gaps = meanfield.pair_levels(norms[0], _gap(norms, difference_kernel), network)
         laws = list(zip(variances, gaps, strict=True))
-        limit = settled.variance, 1 - settled.correlation
+        limit = settled.variance, settled.gap
 
         def between(p, q):
             return _of_pairs(*p, *q) if inputs == 2 else _of_variances(p[0], q[0])
@@ -272,8 +326,8 @@ def _mean_field(kernel, difference_kernel, network):
         distances = np.block([[np.zeros((1, 1)), away[None]], [away[:, None], distances]])
         levels = nngp_levels(kernel, network, distances=distances)
         laws = [Gaussian(np.zeros(inputs), cov) for cov in levels.difference_kernels]
-        limit = np.full((inputs, inputs), 1 - settled.correlation) + (1 - settled.correlation) * np.eye(inputs)
-        limit[0], limit[:, 0] = settled.correlation - 1, settled.correlation - 1
+        limit = settled.gap * (np.ones((inputs, inputs)) + np.eye(inputs))  # of the differences from the first input
+        limit[0] = limit[:, 0] = -settled.gap
         limit[0, 0] = 1
         limit = Gaussian(np.zeros(inputs), settled.variance * limit) if settles else None
 

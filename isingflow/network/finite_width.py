@@ -55,7 +55,9 @@ class InputCorrection:
         ``v_l``: the variance that a layer's neurons have, given the layer before, varies by ``v/N`` over networks.
     curve, reverse : array
         Mean field of ``D(p_0||p_l)`` and ``D(p_l||p_0)`` between normal laws of one pre-activation, nats.
-    curve_correction, reverse_correction : array
+    step : array
+        Mean field of ``D(p_l||p_{l+1})``, nats; NaN at the last level.
+    curve_correction, reverse_correction, step_correction : array
         Of the same with the variance averaged over networks, nats.
     """
 
@@ -64,8 +66,10 @@ class InputCorrection:
     variance_fluctuation: np.ndarray
     curve: np.ndarray
     reverse: np.ndarray
+    step: np.ndarray
     curve_correction: np.ndarray
     reverse_correction: np.ndarray
+    step_correction: np.ndarray
 
     @property
     def second_moment_fluctuation(self):
@@ -233,11 +237,15 @@ def _ordinary(variances, level):
 def _curves(variances, corrections):
     """Relative entropies between normal laws of independent components, and their corrections, from relative ones."""
     shrunk, grown = variances[0] / variances, variances / variances[0]
+    stepped = np.append(variances[:-1] / variances[1:], np.full((1, variances.shape[1]), np.nan), axis=0)
+    changes = np.append(np.diff(corrections, axis=0), np.zeros((1, variances.shape[1])), axis=0)
     return {
         "curve": np.sum(_excess(shrunk), axis=1) / 2,
         "reverse": np.sum(_excess(grown), axis=1) / 2,
+        "step": np.sum(_excess(stepped), axis=1) / 2,
         "curve_correction": np.sum(corrections * (1 - shrunk), axis=1) / 2,
         "reverse_correction": np.sum(corrections * (grown - 1), axis=1) / 2,
+        "step_correction": np.sum(changes * (1 - stepped), axis=1) / 2,
     }
 
 

@@ -15,6 +15,10 @@ NEEDED = (
     "network/one input",
 )
 RECURSIONS = {"nearest-neighbour": "-", "maris-kadanoff": "--", "migdal-kadanoff": ":"}
+NETWORK_LINES = {
+    "mean field": "mean field, width to infinity",
+    "mean field, 1/width": "mean field and its 1/width correction",
+}
 SYSTEMS = {
     "chain": ("chain, $K/K_c$ of the lattice", "0.55", "o"),
     "square": ("square lattice, $K/K_c$", COLOURS[0], "s"),
@@ -96,7 +100,7 @@ def _draw_network(axes, families, quantity, title, *, log=False):
         handles.append(Line2D([], [], color="0.3", marker="o", linestyle="none", markerfacecolor="white"))
         labels.append("weights drawn")
     handles.append(Line2D([], [], color="0.3"))
-    labels.append("mean field, width to infinity")
+    labels.append(NETWORK_LINES.get(curves[0].reference, curves[0].reference))
     axes.legend(handles, labels, loc="upper left" if log else "lower right")
 
 
