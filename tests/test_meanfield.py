@@ -10,6 +10,7 @@ from isingflow.network import meanfield
 from isingflow.parameters import NetworkParameters
 
 BIAS = 0.05
+SHALLOW = NetworkParameters(weight_variance=1.5, bias_variance=BIAS, depth=2, width=1)
 
 
 def digits(value):
@@ -193,6 +194,12 @@ def test_floats_in_floats_out_and_arrays_broadcast():
             "weight_variance must be a number or an array of numbers",
         ),
         (lambda: meanfield.depth_scales(1.5, BIAS, activation="tahn"), "did you mean 'tanh'"),
+        (lambda: meanfield.solve(True, BIAS), "weight_variance must be a real number, got True"),
+        (lambda: meanfield.solve(1.5, [0.1, None]), "bias_variance must be a real number, got None"),
+        (lambda: meanfield.solve(np.array([1 + 1j]), BIAS), "weight_variance must be a real number"),
+        (lambda: meanfield.pair_levels([1.0, 2.0], 0.1, SHALLOW), "variance must be a real number"),
+        (lambda: meanfield.pair_levels(1.0, 2.1, SHALLOW), r"gap must lie in \[0, 2\]"),
+        (lambda: meanfield.correlation_series(1.0, 0), "orders must be at least 1"),
         (lambda: meanfield.uniformity_variance(activation="relu"), "no variance has the largest entropy"),
     ],
 )

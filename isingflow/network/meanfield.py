@@ -688,7 +688,8 @@ def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
     phi, strength = named(network.activation), _strength(residual, settling=False)
     weight, bias = (_checked(name, [getattr(network, name)]) for name in ("weight_variance", "bias_variance"))
     variances, gaps = np.empty((2, network.depth + 1, 1))
-    variances[0], gaps[0] = _checked("variance", variance), _checked("gap", gap)
+    variances[0] = finite("variance", variance, **_RANGES["variance"])
+    gaps[0] = finite("gap", gap, **_RANGES["gap"])
     for level in range(network.depth):
         variances[level + 1] = _next_variance(phi, strength, variances[level], weight, bias)
         gaps[level + 1] = _next_gap(phi, strength, gaps[level], variances[level], weight, bias)
@@ -710,7 +711,7 @@ def _checked(name, value, **allowed):
     except ValueError as error:
         raise ParameterError(f"{name} must be a number or an array of numbers: {error}") from error
     if array.dtype.kind not in "iuf":
-        array = np.array([finite(name, item, **allowed) for item in array.ravel()]).reshape(array.shape)
+        array = np.reshape([finite(name, item, **allowed) for item in array.ravel().tolist()], array.shape)
     array = array.astype(np.float64)
     legal = np.isfinite(array) & (array > allowed.get("above", -np.inf))
     legal &= (array >= allowed.get("low", -np.inf)) & (array <= allowed["high"])
