@@ -99,9 +99,10 @@ def test_archives_of_the_first_schema_are_read():
 
 
 def test_archives_of_the_second_schema_are_read():
-    with h5py.File(ROOT / "data" / "phases.h5") as file:
+    path = ROOT / "tests" / "reference" / "schema2.h5"
+    with h5py.File(path) as file:
         assert file.attrs["schema"] == 2
-    found = archive.read(ROOT / "data" / "phases.h5")
+    found = archive.read(path)
     assert [len(getattr(found, name)) for name in RECORDS] == [1, 6, 3]
 
 
