@@ -280,6 +280,15 @@ def test_mean_field_of_inputs_of_different_norms(count):
         np.testing.assert_array_equal(getattr(sampled, exact), getattr(curve, name))
 
 
+@pytest.mark.parametrize("inputs", [PAIR, THREE], ids=["pair", "three"])
+def test_inputs_that_cannot_be_told_apart_any_more(inputs):
+    network = NetworkParameters(weight_variance=0.5, bias_variance=0.05, depth=2000, width=1, activation="erf")
+    with pytest.raises(ParameterError, match=r"leaves the range of numbers at level \d+, .* got depth=2000"):
+        mean_field_flow(inputs, network)
+    with pytest.raises(ParameterError, match="leaves the range of numbers at level"):
+        network_flow(inputs, dataclasses.replace(network, width=20), networks=20, rng=1)
+
+
 def test_mean_field_curves_end_where_the_fixed_point_says():
     network = NetworkParameters(weight_variance=3.0, bias_variance=0.05, depth=200, width=1)
     for inputs in (THREE[:1], THREE[:2], THREE):

@@ -69,7 +69,8 @@ def network_flow(
     Raises
     ------
     ParameterError
-        If a parameter is out of range, the inputs are linearly dependent, or their 1/width correction is not known.
+        If a parameter is out of range, the inputs are linearly dependent, or come so close that the relative entropy
+        leaves the range of numbers, or their 1/width correction is not known.
 
     Notes
     -----
@@ -121,10 +122,12 @@ def curve_of(propagation: Propagation, *, inputs, label="", reference="mean fiel
     network, kernel = propagation.network, propagation.kernel[:inputs, :inputs]
     difference_kernel = propagation.difference_kernel[:inputs, :inputs]
     _check_reference(reference, kernel)
+    level_zero = _level_zero(difference_kernel)
+    references = _references(kernel, difference_kernel, network, reference)
     sums, products = propagation.sums[..., :inputs], propagation.products[..., :inputs, :inputs]
     neurons = np.full(len(sums), propagation.count)
     layers = [Moments(neurons, sums[:, level], products[:, level]) for level in range(1, network.depth + 1)]
-    series = _series([_level_zero(difference_kernel), *layers])
+    series = _series([level_zero, *layers])
     blocks = block_sums(products, min(BLOCKS, len(products)))
     totals = np.concatenate([products.sum(axis=0)[None], products.sum(axis=0) - blocks])  # all, then without each block
     weights = len(products) - np.concatenate([[0], block_sums(np.ones(len(products)), len(blocks))])
@@ -154,7 +157,7 @@ def curve_of(propagation: Propagation, *, inputs, label="", reference="mean fiel
         length=np.arange(network.depth + 1),
         estimator="gaussian",
         samples=len(sums),
-        **_references(kernel, difference_kernel, network, reference),
+        **references,
         **ending,
         **series,
     )
@@ -179,8 +182,8 @@ def mean_field_flow(inputs, network: NetworkParameters) -> LevelCurve:
     Raises
     ------
     ParameterError
-        If a parameter is out of range, the inputs are linearly dependent, or so nearly that the covariance of a level
-        cannot be told from a singular one.
+        If a parameter is out of range, the inputs are linearly dependent, or they come so close that the relative
+        entropy leaves the range of numbers.
 
     References
     ----------
@@ -325,7 +328,12 @@ def _mean_field(kernel, difference_kernel, network):
         distances = away[:, None] + away - 2 * difference_kernel[1:, 1:]
         distances = np.block([[np.zeros((1, 1)), away[None]], [away[:, None], distances]])
         levels = nngp_levels(kernel, network, distances=distances)
-        laws = [Gaussian(np.zeros(inputs), cov) for cov in levels.difference_kernels]
+        laws = []
+        for level, cov in enumerate(levels.difference_kernels):
+            try:
+                laws.append(Gaussian(np.zeros(inputs), cov))
+            except ParameterError as error:  # the differences have underflowed
+                raise _out_of_range(level, network) from error
         limit = settled.gap * (np.ones((inputs, inputs)) + np.eye(inputs))  # of the differences from the first input
         limit[0] = limit[:, 0] = -settled.gap
         limit[0, 0] = 1
@@ -334,13 +342,24 @@ def _mean_field(kernel, difference_kernel, network):
         def between(p, q):
             return p.relative_entropy_to(q)
 
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        value = np.array([between(laws[0], laws[level]) for level in every])
+    if not np.isfinite(value).all():
+        raise _out_of_range(np.argmin(np.isfinite(value)), network)
     return {
-        "value": np.array([between(laws[0], laws[level]) for level in every]),
+        "value": value,
         "reverse": np.array([between(laws[level], laws[0]) for level in every]),
         "step": np.array([*(between(p, q) for p, q in itertools.pairwise(laws)), math.nan]),
         "asymptote": between(laws[0], limit) if settles else math.nan,
         "scale": settled.xi_q if inputs == 1 else settled.xi_c,
     }
+
+
+def _out_of_range(level, network):
+    return ParameterError(
+        f"the relative entropy leaves the range of numbers at level {level}, where the inputs cannot be told apart any "
+        f"more: take a depth below, got depth={network.depth}"
+    )
 
 
 def _one_input(moments):
