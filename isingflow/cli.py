@@ -244,6 +244,8 @@ def _values(name, bounds, points, **allowed):
 def _check_targets(options):
     from isingflow import archive
 
+    if not options.output.name:
+        raise ParameterError(f"{options.output} is a directory: give the name of a file in it")
     if options.output.suffix.lower() in (".png", ".pdf"):
         raise ParameterError(f"{options.output} is a name for a picture: end that of the archive in .h5")
     for path in (options.output, *_pictures(options.output)):

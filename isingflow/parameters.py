@@ -61,7 +61,8 @@ def finite(name, value, *, low=-math.inf, high=math.inf, above=-math.inf) -> flo
     if number <= above:
         raise ParameterError(f"{name} must be greater than {above:g}, got {number:g}")
     if not low <= number <= high:
-        raise ParameterError(f"{name} must lie in [{low:g}, {high:g}], got {number:g}")
+        start = f"({above:g}" if above > low else f"[{low:g}"
+        raise ParameterError(f"{name} must lie in {start}, {high:g}], got {number:g}")
     return number
 
 

@@ -280,6 +280,13 @@ def test_mean_field_of_inputs_of_different_norms(count):
         np.testing.assert_array_equal(getattr(sampled, exact), getattr(curve, name))
 
 
+def test_reverse_curves_stay_finite_deep_in_the_ordered_phase():
+    """Their slope is half the inverse scale; the ratio of variances has long been lost beside one."""
+    network = NetworkParameters(weight_variance=0.5, bias_variance=0.05, depth=200, width=1)
+    curve = mean_field_flow(PAIR, network)
+    np.testing.assert_allclose(np.diff(curve.reverse)[60:], 1 / (2 * curve.scale), rtol=1e-9)
+
+
 @pytest.mark.parametrize("inputs", [PAIR, THREE], ids=["pair", "three"])
 def test_inputs_that_cannot_be_told_apart_any_more(inputs):
     network = NetworkParameters(weight_variance=0.5, bias_variance=0.05, depth=2000, width=1, activation="erf")

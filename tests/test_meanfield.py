@@ -395,6 +395,20 @@ def test_series_of_the_correlation_map():
     assert 2.0 * series[1] @ 0.6 ** np.arange(80) + BIAS == pytest.approx(variance * (1 - gap), rel=1e-13)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "hard_tanh"])
+@pytest.mark.parametrize("bias", [1e-16, 1e-30, 1e-100, 1e-300])
+def test_small_biases_keep_their_digits(activation, bias):
+    weight = np.array([0.3, 0.5, 0.9])
+    found = meanfield.fixed_point_variance(weight, bias, activation=activation)
+    np.testing.assert_allclose(found, bias / (1 - weight), rtol=1e-13)
+
+
+def test_variances_that_leave_the_range_of_numbers():
+    silent = NetworkParameters(weight_variance=0.5, bias_variance=0.0, depth=600, width=1)
+    with pytest.raises(ParameterError, match=r"must stay between 1e-150 and 1e150, got .* at level 49"):
+        meanfield.pair_levels(1.0, 0.3, silent)
+
+
 def swept(points, activation, residual):
     """All that the theory gives over random parameters, spread over eight decades and dense where it matters."""
     rng = np.random.default_rng(7)

@@ -54,7 +54,7 @@ def test_records_are_values():
         (ChainParameters, {"coupling": math.inf}, "coupling must be finite, got inf"),
         (ChainParameters, {"coupling": 0}, "coupling must be greater than 0, got 0"),
         (ChainParameters, {"coupling": -0.4}, "coupling must be greater than 0, got -0.4"),
-        (ChainParameters, {"coupling": 101}, r"coupling must lie in \[-inf, 100\], got 101"),
+        (ChainParameters, {"coupling": 101}, r"coupling must lie in \(0, 100\], got 101"),
         (ChainParameters, {"coupling": "0.4"}, "coupling must be a real number, got '0.4'"),
         (ChainParameters, {"coupling": True}, "coupling must be a real number, got True"),
         (ChainParameters, {"coupling": None}, "coupling must be a real number, got None"),

@@ -16,7 +16,7 @@ from isingflow.divergence.laws import Gaussian
 from isingflow.errors import ParameterError
 from isingflow.flow.scale import UNDETERMINED, Ending, geometric, jackknifed_fit
 from isingflow.network import meanfield
-from isingflow.network.finite_width import input_correction, pair_correction
+from isingflow.network.finite_width import excess, input_correction, pair_correction
 from isingflow.network.gaussian_process import nngp_levels
 from isingflow.network.inputs import checked_inputs, input_kernel
 from isingflow.network.propagation import Propagation, propagate
@@ -296,8 +296,7 @@ def _series(levels):
 
 def _of_variances(p, q):
     """``D`` between centred normal laws of variances p and q."""
-    change = np.asarray(p / q - 1)
-    return (change - np.log1p(change)) / 2
+    return excess(np.asarray(p / q)) / 2
 
 
 def _of_pairs(variance_p, gap_p, variance_q, gap_q):

@@ -127,11 +127,11 @@ def fixed_point_maps(weight_variances, bias_variance, *, activation="tanh", resi
     >>> [(one.quantity, one.fixed.round(6).tolist(), one.stability) for one in maps]
     [('variance', [1.063958], ('attracting',)), ('correlation', [0.446804, 1.0], ('attracting', 'repelling'))]
     """
-    points = whole("points", points, low=2)
+    points, weight_variances = whole("points", points, low=2), tuple(weight_variances)
     kind = {"activation": activation, "residual": residual}
     settled = [meanfield.fixed_point_variance(weight, bias_variance, **kind) for weight in weight_variances]
     largest = max((q for q in settled if math.isfinite(q)), default=0.0)
-    variances = np.linspace(0.0, 1.5 * largest or 1.0, points)
+    variances = np.linspace(0.0, min(1.5 * largest, 2 * meanfield.LARGEST_VARIANCE) or 1.0, points)
     correlations = np.linspace(-1.0, 1.0, points)
 
     def maps(weight, variance):

@@ -13,7 +13,7 @@ variances ``q_1``, ``q_2`` and ``E[(u - v)^2] = d``; here they are, in closed fo
 `tanh` is an average of error functions, ``tanh z = E[erf(z / (sqrt(2) s))]``, for the logistic density is a mixture of
 normal ones: its standard deviation ``s`` follows Kolmogorov's law (Andrews & Mallows, J. R. Stat. Soc. B 36, 99
 (1974)). Gauss's rule for that law in the variable ``ln s`` needs twelve of them for averages right to 1e-13 at every
-variance; and those of error functions are closed.
+variance (their slopes to 1e-12); and those of error functions are closed.
 
 The methods take float64 arrays, checked by whoever calls; one array given as both variances saves half of the work.
 """

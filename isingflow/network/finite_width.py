@@ -240,17 +240,17 @@ def _curves(variances, corrections):
     stepped = np.append(variances[:-1] / variances[1:], np.full((1, variances.shape[1]), np.nan), axis=0)
     changes = np.append(np.diff(corrections, axis=0), np.zeros((1, variances.shape[1])), axis=0)
     return {
-        "curve": np.sum(_excess(shrunk), axis=1) / 2,
-        "reverse": np.sum(_excess(grown), axis=1) / 2,
-        "step": np.sum(_excess(stepped), axis=1) / 2,
+        "curve": np.sum(excess(shrunk), axis=1) / 2,
+        "reverse": np.sum(excess(grown), axis=1) / 2,
+        "step": np.sum(excess(stepped), axis=1) / 2,
         "curve_correction": np.sum(corrections * (1 - shrunk), axis=1) / 2,
         "reverse_correction": np.sum(corrections * (grown - 1), axis=1) / 2,
         "step_correction": np.sum(changes * (1 - stepped), axis=1) / 2,
     }
 
 
-def _excess(ratio):
-    """Return ``r - 1 - ln r``."""
+def excess(ratio):
+    """Return ``r - 1 - ln r`` of positive ratios, with its digits near one and far away."""
     change = ratio - 1
     return change - np.where(ratio < 0.5, np.log(ratio), np.log1p(np.maximum(change, -0.5)))
 

@@ -60,7 +60,7 @@ def nngp_levels(kernel, network: NetworkParameters, *, distances=None, residual=
     ----------
     kernel : float array (m, m)
         Covariance of the pre-activations at level 0, as from `isingflow.network.inputs.input_kernel`; dimensionless,
-        symmetric, with no correlation beyond one.
+        symmetric, with no correlation beyond one (which is checked for every pair).
     network : NetworkParameters
         Its width is not used.
     distances : float array (m, m), optional
@@ -134,6 +134,7 @@ def _levels(kernel, network, distances, residual):
     """Return the `KernelLevels`, and ``E[phi' phi']`` of each level but the last."""
     phi, strength = named(network.activation), finite("residual", residual, low=0.0, high=10.0) ** 2
     variance, squared = _checked_kernel(kernel, distances)
+    within_range(0, variance)
     count, levels = len(variance), network.depth + 1
     variances, tables = np.empty((levels, count)), np.zeros((levels, count, count))
     slopes = np.empty((network.depth, count, count))
@@ -157,7 +158,7 @@ def _checked_kernel(kernel, distances):
     """Return variances (m,) and squared distances of the pairs a < b."""
     kernel = _checked_matrix("kernel", kernel)
     variance, (one, other) = np.diag(kernel).copy(), np.triu_indices(len(kernel), 1)
-    bound = np.sqrt(np.outer(variance, variance)) if (variance >= 0.0).all() else np.full_like(kernel, np.nan)
+    bound = np.outer(*2 * [np.sqrt(variance)]) if (variance >= 0.0).all() else np.full_like(kernel, np.nan)
     if not (np.abs(kernel) <= bound * (1.0 + 1e-12)).all():
         raise ParameterError("kernel must be a covariance: a variance is negative, or a correlation beyond one")
     if distances is None:

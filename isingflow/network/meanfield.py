@@ -104,7 +104,8 @@ class FixedPoints(NamedTuple):
     variances : tuple of FixedPoint
         Of ``q``; empty if the variance grows without bound. Where every variance is fixed, zero stands for all.
     correlations : tuple of FixedPoint
-        Of ``c``, at the attracting variance. Where every correlation is fixed, one stands for all, neutral.
+        Of ``c``, at the attracting variance. Where that is zero or infinite, or every variance is fixed, only one is
+        given, neutral: it stands for all where all are fixed, and else attracts as a power of the depth.
     """
 
     variances: tuple
@@ -161,7 +162,8 @@ def correlation_gap_map(gap, variance, weight_variance, bias_variance, *, activa
     """Return ``1 - c`` one layer further, for two inputs of common variance ``q`` and correlation ``c``.
 
     ``q`` need not be the fixed point: the new gap is ``sigma_w^2 E[(phi(u) - phi(v))^2] / (2 q')`` with
-    ``q'`` the new variance. Relative accuracy is kept however small the gap is.
+    ``q'`` the new variance. Relative accuracy is kept however small the gap is, as long as ``q`` and ``q`` times the
+    square root of the gap are above 1e-150.
 
     Parameters
     ----------
@@ -265,7 +267,7 @@ def fixed_point_variance(weight_variance, bias_variance, *, activation="tanh", r
     Returns
     -------
     float or float64 array
-        Dimensionless, in [0, inf]; absolute accuracy 1e-14 times the larger of itself and one.
+        Dimensionless, in [0, inf]; relative accuracy 1e-13, fewer digits where the slope of the map is close to one.
 
     Raises
     ------
@@ -407,7 +409,8 @@ def depth_scales(weight_variance, bias_variance, *, activation="tanh", residual=
     """Return the depths over which variance and correlation forget where they started.
 
     ``xi = -1 / ln(slope of the map at its fixed point)``. ``xi_c`` is infinite at the edge of chaos; both are at its
-    end without bias, and where the variance grows without bound. A slope within 1e-13 of one counts as one.
+    end without bias, and where the variance grows without bound. A slope within 1e-13 of one counts as one. Where the
+    variance goes to zero, ``xi_c`` is that of an infinitesimal bias.
 
     Parameters
     ----------
@@ -698,9 +701,13 @@ def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
 
 
 def within_range(level, variances) -> None:
-    """Raise `ParameterError` if a variance has left the range of numbers."""
-    if not (np.asarray(variances) < 1e150).all():
-        raise ParameterError(f"the variance grows without bound and leaves the range of numbers at level {level}")
+    """Raise `ParameterError` if a variance, not zero, has left (1e-150, 1e150): its square would not be a number."""
+    variances = np.asarray(variances)
+    if not ((variances == 0.0) | ((variances > 1e-150) & (variances < 1e150))).all():
+        raise ParameterError(
+            f"variances must stay between 1e-150 and 1e150, got {variances.min():.3g} to {variances.max():.3g} at "
+            f"level {level}: take fewer levels, or other variances of weights and biases"
+        )
 
 
 def _checked(name, value, **allowed):
@@ -777,6 +784,8 @@ def _from_the_right(function, x, *others):
         value, slope = function(now, *(other[active] for other in others))
         with np.errstate(divide="ignore", invalid="ignore"):
             new = now - value / slope
+        # the root is positive: where rounding takes the step beyond zero, it is far below
+        new = np.where((value < 0.0) & (slope < 0.0) & (new <= 0.0), 1e-3 * now, new)
         falls = (new < now * (1.0 - 4e-16)) & (new > 0.0)
         x[active] = np.where(falls | ((new > now) & (new < 2.0 * now)), new, now)
         active = active[falls]

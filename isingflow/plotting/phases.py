@@ -120,10 +120,12 @@ def _along_a_row(lines, diagram):
 def _draw_lines(axes, diagram):
     """Edge of chaos, line of uniformity and their crossing, phases in words, and where the variance grows."""
     weights, biases = diagram.weight_variances, diagram.bias_variances
-    axes.plot(diagram.edge, biases, label="edge of chaos", **EDGE)
-    if np.isfinite(diagram.uniformity).any():
+    axes.set(xlim=weights[[0, -1]], ylim=biases[[0, -1]])
+    if _inside(axes, diagram.edge, biases):
+        axes.plot(diagram.edge, biases, label="edge of chaos", **EDGE)
+    if _inside(axes, diagram.uniformity, biases):
         axes.plot(diagram.uniformity, biases, label="line of uniformity", **UNIFORMITY)
-    if np.isfinite(diagram.crossing).all():
+    if _inside(axes, *diagram.crossing):
         cross = {"marker": "*", "color": COLOURS[3], "markeredgecolor": "black", "markersize": 13, "linestyle": "none"}
         axes.plot(*diagram.crossing, zorder=4, label="their crossing", **cross)
     grows = np.isinf(diagram.variance)
@@ -138,16 +140,25 @@ def _draw_lines(axes, diagram):
         if len(columns) > len(weights) // 10:
             at = (weights[columns[0]] + weights[columns[-1]]) / 2, biases[high]
             axes.text(*at, words, ha="center", va="center", fontsize=11, style="italic", path_effects=HALO)
-    axes.set(xlim=weights[[0, -1]], ylim=biases[[0, -1]])
     axes.grid(visible=False)
 
 
 def _draw_networks(axes, records, words, *, loc):
     """Mark where in the plane the networks of another panel lie."""
-    for index, (colour, marker, one) in enumerate(_looks(records)):
-        look = {"markersize": 6, "markeredgecolor": "white", "zorder": 5, "label": words if index == 0 else None}
-        axes.plot(one.weight_variance, one.bias_variance, marker, color=colour, **look)
-    axes.legend(loc=loc, frameon=True, framealpha=1, edgecolor="0.8")
+    for colour, marker, one in _looks(records):
+        at = one.weight_variance, one.bias_variance
+        if _inside(axes, *at):
+            look = {"markersize": 6, "markeredgecolor": "white", "zorder": 5, "label": words}
+            axes.plot(*at, marker, color=colour, **look)
+            words = None  # one entry in the legend is enough
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=loc, frameon=True, framealpha=1, edgecolor="0.8")
+
+
+def _inside(axes, x, y):
+    """Whether any of the points lies in the plane that is drawn; matplotlib's legend does not ask."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    return bool(np.any((x >= left) & (x <= right) & (np.asarray(y) >= low) & (np.asarray(y) <= high)))
 
 
 def _looks(records):
