@@ -618,7 +618,18 @@ def _divided_by_all(one):
     return n, mean, cov if np.isinf(n) else cov * (1 - 1 / n)
 
 
-def gradients(mean_p, cov_p, precision_p, mean_q, precision_q, shrink):
+def gradients(mean_p, cov_p, precision_p, mean_q, precision_q, shrink) -> tuple:
+    """Return the influence of a sample of p, and of one of q, as a `Quadratic` each.
+
+    Parameters
+    ----------
+    mean_p, mean_q : numpy.ndarray
+        float64 (d,).
+    cov_p, precision_p, precision_q : numpy.ndarray
+        float64 (d, d): covariance of p, and inverse covariances.
+    shrink : float
+        Factor of ``precision_q`` that makes the estimate unbiased; 1 for laws.
+    """
     d, delta = len(mean_p), mean_q - mean_p
     pulled = precision_q @ delta
     turned = precision_q @ cov_p

@@ -147,7 +147,7 @@ def _levels(kernel, network, distances, residual):
         difference, product = phi.pair(variance[one], variance[other], squared)
         moment = phi.second_moment(variance)
         slopes[level][one, other] = slopes[level][other, one] = product
-        np.fill_diagonal(slopes[level], phi.slope_product(variance, variance, np.zeros(count)))
+        np.fill_diagonal(slopes[level], phi.squared_slope(variance))
         variance = strength * variance + network.weight_variance * moment + network.bias_variance
         squared = strength * squared + network.weight_variance * difference
         within_range(level + 1, variance)

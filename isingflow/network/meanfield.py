@@ -325,7 +325,7 @@ def solve(weight_variance, bias_variance, *, activation="tanh", residual=0.0):
         gap = _settled_gap(phi, strength, weight, bias, variance, growth)
         slopes = (
             _variance_slope(phi, strength, weight, variance),
-            _gap_slope(phi, strength, weight, variance, gap),
+            _gap_slope(phi, strength, weight, variance, gap, growth),
         )
         return np.stack([variance, growth, 1.0 - gap, gap, *map(_scale, slopes)])
 
@@ -491,7 +491,8 @@ def fixed_points(weight_variance, bias_variance, *, activation="tanh", residual=
         gaps = {0.0, found.gap} | ({2.0} if bias == 0 else set())
 
         def correlation_point(gap):
-            slope = _gap_slope(phi, strength, weight, np.array([found.variance]), np.array([gap]))[0]
+            given = (np.array([number]) for number in (weight, found.variance, gap, found.susceptibility))
+            slope = _gap_slope(phi, strength, *given)[0]
             return _point(1.0 - gap, slope)
 
         correlations = tuple(map(correlation_point, sorted(gaps, reverse=True)))
@@ -649,7 +650,7 @@ def uniformity_crossing(*, activation="tanh", residual=0.0):
     """
     variance = np.array([uniformity_variance(activation=activation)])
     phi, strength = named(activation), _strength(residual)
-    weight = (1.0 - strength) / _squared_slope(phi, variance)
+    weight = (1.0 - strength) / phi.squared_slope(variance)
     bias = (1.0 - strength) * variance - weight * phi.second_moment(variance)
     return float(weight[0]), float(bias[0])
 
@@ -768,11 +769,6 @@ def _next_gap(phi, strength, gap, variance, weight, bias):
         return np.where(new > 0.0, np.minimum(squared / new, 2.0), gap)
 
 
-def _squared_slope(phi, variance):
-    """Return E[phi'^2]."""
-    return phi.slope_product(variance, variance, np.zeros_like(variance))
-
-
 def _from_the_right(function, x, *others):
     """Return the larger root of concave functions, from points to the right of it: there Newton never overshoots.
 
@@ -815,7 +811,7 @@ def _settled(phi, strength, weight, bias, start=1.0):
 
 def _growth(phi, strength, weight, variance):
     """Return chi."""
-    return strength + weight * _squared_slope(phi, np.where(np.isfinite(variance), variance, 1.0))
+    return strength + weight * phi.squared_slope(np.where(np.isfinite(variance), variance, 1.0))
 
 
 def _settled_gap(phi, strength, weight, bias, variance, growth):
@@ -841,11 +837,13 @@ def _variance_slope(phi, strength, weight, variance):
     return strength + weight * phi.second_moment_slope(np.where(np.isfinite(variance), variance, 1.0))
 
 
-def _gap_slope(phi, strength, weight, variance, gap):
-    grows = ~np.isfinite(variance)
-    variance = np.where(grows, 1.0, variance)
-    # a network that grows divides by what it grows by
-    return np.where(grows, 1.0, strength + weight * phi.slope_product(variance, variance, 2.0 * variance * gap))
+def _gap_slope(phi, strength, weight, variance, gap, growth):
+    # that of a gap of zero is chi; but a network that grows divides by what it grows by
+    slope = np.where(np.isfinite(variance), growth, 1.0)
+    apart = gap > 0.0
+    settled = variance[apart]
+    slope[apart] = strength + weight[apart] * phi.slope_product(settled, settled, 2.0 * settled * gap[apart])
+    return slope
 
 
 def _scale(slope):
@@ -860,12 +858,12 @@ def _edge(phi, strength, bias):
 
     # Along the edge sigma_w^2 = 1 / E[phi'^2], so sigma_b^2 is a rising function of q*.
     def excess(variance, bias):
-        return bias - variance + phi.second_moment(variance) / _squared_slope(phi, variance)
+        return bias - variance + phi.second_moment(variance) / phi.squared_slope(variance)
 
     some = bias > 0.0
     growth = np.full_like(bias, phi.origin_slope**2)
     variance = find_root(excess, (bias[some], 4.0 * bias[some] + 16.0), args=(bias[some],)).x
-    growth[some] = _squared_slope(phi, variance)
+    growth[some] = phi.squared_slope(variance)
     return (1.0 - strength) / growth
 
 
