@@ -190,6 +190,8 @@ def within_memory(what, size) -> None:
 def canonical(record) -> str:
     """Return the canonical JSON text of a record: its class and its fields, keys sorted.
 
+    A field that came later is left out while it has its default: keys and streams stay where they were before it.
+
     Examples
     --------
     >>> canonical(NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=2, width=8))
@@ -198,8 +200,9 @@ def canonical(record) -> str:
 
     def plain(value):
         if dataclasses.is_dataclass(value):
-            fields = dataclasses.fields(value)
-            return {type(value).__name__: {f.name: plain(getattr(value, f.name)) for f in fields}}
+            fields = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+            said = {field.name: plain(x) for field, x in fields.items() if not (field.metadata and x == field.default)}
+            return {type(value).__name__: said}
         return [plain(item) for item in value] if isinstance(value, tuple) else value
 
     return json.dumps(plain(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -305,9 +308,38 @@ class SquareParameters:
         decimation_steps(self.steps, self.side)
 
 
+def shrinking_widths(first, last, *, depth) -> tuple:
+    """Return widths that fall, or rise, linearly from level 0 to the last, rounded to whole neurons.
+
+    Parameters
+    ----------
+    first, last : int
+        Neurons at level 0 and at level `depth`, at least 1.
+    depth : int
+        Number of layers after level 0, at least 1.
+
+    Returns
+    -------
+    tuple of int
+        ``depth + 1`` widths, as `NetworkParameters` takes them.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> shrinking_widths(784, 10, depth=3)
+    (784, 526, 268, 10)
+    """
+    ends = whole("first width", first), whole("last width", last)
+    return tuple(np.rint(np.linspace(*ends, whole("depth", depth) + 1)).astype(int).tolist())
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkParameters:
-    """A random network of constant width: ``z^l = W^l phi(z^{l-1}) + b^l``.
+    """A random network: ``z^0 = W^0 x + b^0``, then ``z^l = r z^{l-1} + W^l phi(z^{l-1}) + b^l``.
 
     Attributes
     ----------
@@ -317,17 +349,21 @@ class NetworkParameters:
         ``sigma_b^2``, dimensionless, non-negative.
     depth : int
         Number of layers after level 0, at least 1.
-    width : int
-        Neurons in every layer, at least 1.
+    width : int or tuple of int
+        Neurons of every level, at least 1; or of each level 0 to `depth`, as from `shrinking_widths`.
     activation : str
         As in `isingflow.network.activations.named`.
+    residual : float
+        ``r``, dimensionless, in [0, 10]; the levels of a residual network have one width. From 1 on the variance grows
+        without bound.
     """
 
     weight_variance: float
     bias_variance: float
     depth: int
-    width: int
+    width: int | tuple
     activation: str = "tanh"
+    residual: float = dataclasses.field(default=0.0, metadata={"since": "0.2"})
 
     def __post_init__(self):
         _store(
@@ -335,9 +371,32 @@ class NetworkParameters:
             weight_variance=finite("weight_variance", self.weight_variance, above=0.0),
             bias_variance=finite("bias_variance", self.bias_variance, low=0.0),
             depth=whole("depth", self.depth),
-            width=whole("width", self.width),
+            residual=finite("residual", self.residual, low=0.0, high=10.0),
         )
+        _store(self, width=_width(self.width, self.depth))
         activation(self.activation)
+        if self.residual and len(set(self.widths)) > 1:
+            raise ParameterError(
+                f"a residual network needs levels of one width, got residual={self.residual:g} and "
+                f"widths from {min(self.widths)} to {max(self.widths)}"
+            )
+
+    @property
+    def widths(self) -> tuple:
+        """Neurons of each level, from 0 to the depth."""
+        return self.width if isinstance(self.width, tuple) else (self.width,) * (self.depth + 1)
+
+
+def _width(given, depth):
+    """One width, or one of each level; a list of equal ones is the one."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        return whole("width", given)
+    widths = tuple(whole("width", width) for width in given)
+    if len(widths) != depth + 1:
+        raise ParameterError(
+            f"{depth + 1} widths are needed, of levels 0 to {depth}, or a single one; got {len(widths)}"
+        )
+    return widths if len(set(widths)) > 1 else widths[0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
