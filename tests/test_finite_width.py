@@ -278,7 +278,8 @@ def simulated(network, networks, seed):
     weight, bias = network.weight_variance, network.bias_variance
     kernel = (START[0] * np.array([[1, 1 - START[1]], [1 - START[1], 1]]) - bias) / weight
     inputs = math.sqrt(2) * np.linalg.cholesky(kernel)
-    z = propagate(inputs, network, networks=networks, rng=seed, keep="preactivations", workers=2).preactivations
+    z = propagate(inputs, network, networks=networks, rng=seed, keep="preactivations", workers=2)
+    z = np.stack(z.preactivations, axis=1)
     e, k, t = np.zeros((networks, 3)), np.zeros((networks, 3)), np.zeros((networks, 3, 3))
     covariance = np.broadcast_to(base[0], (networks, 3))
     means, squares = np.zeros((networks, len(base), 3)), np.zeros((networks, len(base), 3, 3))

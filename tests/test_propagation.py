@@ -18,6 +18,7 @@ from isingflow.parameters import NetworkParameters
 
 SMALL = NetworkParameters(weight_variance=1.3, bias_variance=0.2, depth=6, width=32)
 PAIR = normalise(digits([0, 1]))
+BOTH = ("moments", "preactivations")
 PHI = {
     "tanh": np.tanh,
     "erf": special.erf,
@@ -51,7 +52,8 @@ def naive_conditional(inputs, network, rng):
 def naive_weights(inputs, network, rng):
     layers, columns = [], inputs.T
     for _ in range(network.depth + 1):
-        normals = rng.standard_normal((network.width, len(columns) + 1))
+        (of_the_layer,) = rng.spawn(1)
+        normals = of_the_layer.standard_normal((network.width, len(columns) + 1))
         weights = np.sqrt(network.weight_variance / len(columns)) * normals[:, :-1]
         biases = np.sqrt(network.bias_variance) * normals[:, -1:]
         layers.append(weights @ columns + biases)
@@ -82,22 +84,20 @@ def test_compiled_increments_are_those_of_the_activation(name):
 def test_naive_twin(ensemble, naive, count, activation):
     inputs = normalise(digits(range(count)))
     network = dataclasses.replace(SMALL, activation=activation)
-    result = propagate(inputs, network, networks=3, rng=5, ensemble=ensemble, keep="preactivations")
+    result = propagate(inputs, network, networks=3, rng=5, ensemble=ensemble, keep=BOTH)
     expected = np.array([naive(inputs, network, stream) for stream in np.random.default_rng(5).spawn(3)])
-    np.testing.assert_allclose(result.preactivations, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(np.stack(result.preactivations, axis=1), expected, rtol=0, atol=1e-12)
     y = differences(expected)
     np.testing.assert_allclose(result.sums, y.sum(axis=2), rtol=0, atol=1e-11)
     np.testing.assert_allclose(result.products, np.einsum("nlia,nlib->nlab", y, y), rtol=0, atol=1e-11)
     np.testing.assert_allclose(result.second_moment, np.mean(expected[..., 0] ** 2, axis=2), rtol=1e-12)
-    assert result.count == SMALL.width
-    assert result.preactivations.shape == (3, 7, 32, count)
+    assert [layer.shape for layer in result.preactivations] == [(3, 32, count)] * 7
 
 
 @pytest.mark.parametrize("ensemble", ["conditional", "weights"])
 def test_moments_do_not_depend_on_what_is_kept(ensemble):
     kept, plain = (
-        propagate(PAIR, SMALL, networks=3, rng=5, ensemble=ensemble, keep=keep)
-        for keep in ("preactivations", "moments")
+        propagate(PAIR, SMALL, networks=3, rng=5, ensemble=ensemble, keep=keep) for keep in (BOTH, "moments")
     )
     assert plain.preactivations is None
     np.testing.assert_array_equal(plain.products, kept.products)
@@ -123,8 +123,8 @@ def test_a_generator_moves_on_and_a_seed_does_not():
 def test_level_zero_has_the_exact_covariance(ensemble, count):
     inputs = normalise(digits(range(count)))
     network = dataclasses.replace(SMALL, depth=1, width=100)
-    result = propagate(inputs, network, networks=500, rng=11, ensemble=ensemble, keep="preactivations")
-    z = result.preactivations[:, 0].reshape(-1, count)
+    result = propagate(inputs, network, networks=500, rng=11, ensemble=ensemble, keep=BOTH)
+    z = result.preactivations[0].reshape(-1, count)
     kernel = input_kernel(inputs, network)
     np.testing.assert_array_equal(result.kernel, kernel)
     spread = np.sqrt((np.outer(np.diag(kernel), np.diag(kernel)) + kernel**2) / len(z))
@@ -141,7 +141,7 @@ def discrepancy(one, other):
     def statistics(result):
         q, squares = result.second_moment, result.products[:, :, 1, 1]
         centred = (q - q.mean(axis=0)) ** 2
-        return np.stack([q, squares / (2 * result.count), centred, q * squares])
+        return np.stack([q, squares / (2 * result.network.width), centred, q * squares])
 
     a, b = statistics(one), statistics(other)
     variance = a.var(axis=1) / a.shape[1] + b.var(axis=1) / b.shape[1]
@@ -192,7 +192,7 @@ def test_small_differences_grow_by_the_susceptibility():
     gap = 1e-20
     inputs = near_pair(gap) * np.sqrt((variance - 0.05) / 1.5)
     result = propagate(inputs, network, networks=400, rng=4)
-    squares = result.products[:, :, 1, 1] / result.count
+    squares = result.products[:, :, 1, 1] / result.network.width
     np.testing.assert_allclose(result.difference_kernel[1, 1], 2 * gap * (variance - 0.05), rtol=1e-12)
     growth = squares / result.difference_kernel[1, 1]
     expected = meanfield.susceptibility(1.5, 0.05) ** np.arange(9)
@@ -207,15 +207,15 @@ def test_wide_networks_follow_mean_field():
     kernel = result.kernel
     variances, gaps = meanfield.pair_levels(kernel[0, 0], 1 - kernel[0, 1] / kernel[0, 0], network)
     np.testing.assert_allclose(result.second_moment.mean(axis=0), variances, rtol=0.02)
-    half_squares = result.products[:, :, 1, 1].mean(axis=0) / (2 * result.count)
+    half_squares = result.products[:, :, 1, 1].mean(axis=0) / (2 * result.network.width)
     np.testing.assert_allclose(half_squares, variances * gaps, rtol=0.03)
 
 
 @pytest.mark.parametrize("ensemble", ["conditional", "weights"])
 def test_equal_and_dependent_inputs(ensemble):
     inputs = np.array([[1.0, 2.0], [1.0, 2.0], [0.5, -1.0], [3.0, 0.1], [1.5, 1.0]])
-    result = propagate(inputs, SMALL, networks=3, rng=8, ensemble=ensemble, keep="preactivations")
-    z = result.preactivations
+    result = propagate(inputs, SMALL, networks=3, rng=8, ensemble=ensemble, keep=BOTH)
+    z = np.stack(result.preactivations, axis=1)
     assert np.isfinite(z).all()
     np.testing.assert_array_equal(z[..., 0], z[..., 1])
     assert np.linalg.matrix_rank(z[:, 0].reshape(-1, 5), tol=1e-10) == 3  # two features and a bias
@@ -226,8 +226,8 @@ def test_equal_and_dependent_inputs(ensemble):
 def test_saturated_neurons(ensemble):
     network = NetworkParameters(weight_variance=1e6, bias_variance=0.0, depth=3, width=8)
     inputs = white_noise(2, 5, rng=1)
-    result = propagate(inputs, network, networks=4, rng=2, ensemble=ensemble, keep="preactivations")
-    assert np.isfinite(result.preactivations).all()
+    result = propagate(inputs, network, networks=4, rng=2, ensemble=ensemble, keep=BOTH)
+    assert np.isfinite(np.stack(result.preactivations)).all()
     assert (result.second_moment > 0).all()
 
 

@@ -125,13 +125,13 @@ def curve_of(propagation: Propagation, *, inputs, label="", reference="mean fiel
     level_zero = _level_zero(difference_kernel)
     references = _references(kernel, difference_kernel, network, reference)
     sums, products = propagation.sums[..., :inputs], propagation.products[..., :inputs, :inputs]
-    neurons = np.full(len(sums), propagation.count)
-    layers = [Moments(neurons, sums[:, level], products[:, level]) for level in range(1, network.depth + 1)]
+    neurons = np.tile(network.widths, (len(sums), 1))
+    layers = [Moments(neurons[:, level], sums[:, level], products[:, level]) for level in range(1, network.depth + 1)]
     series = _series([level_zero, *layers])
     blocks = block_sums(products, min(BLOCKS, len(products)))
     totals = np.concatenate([products.sum(axis=0)[None], products.sum(axis=0) - blocks])  # all, then without each block
     weights = len(products) - np.concatenate([[0], block_sums(np.ones(len(products)), len(blocks))])
-    moments = totals / (weights * propagation.count)[:, None, None, None]
+    moments = totals / (weights[:, None] * network.widths)[..., None, None]
     name = {1: "one input", 2: "two inputs"}.get(inputs, f"{inputs} inputs")
     ensemble = "weights" if propagation.ensemble == "weights" else ""
     told = {1: _one_input, 2: _two_inputs}.get(inputs)

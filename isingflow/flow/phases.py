@@ -206,8 +206,9 @@ def activation_histogram(network: NetworkParameters, *, networks, rng, bins=20) 
     shares = []
     for start in range(0, networks, BATCH):
         batch = min(BATCH, networks - start)
-        kept = propagate(inputs, network, networks=batch, rng=rng, keep="preactivations").preactivations
-        shares += [np.histogram(phi(layer), edges)[0] / network.width for layer in kept[:, -1, :, 0]]
+        last = {"keep": "preactivations", "levels": [network.depth]}
+        (kept,) = propagate(inputs, network, networks=batch, rng=rng, **last).preactivations
+        shares += [np.histogram(phi(layer), edges)[0] / network.width for layer in kept[:, :, 0]]
     widths = np.diff(edges)
     with np.errstate(divide="ignore"):
         bounds = special.ndtr(inverse(edges) / math.sqrt(variance))

@@ -33,20 +33,20 @@ def tanh(x):
 
 @njit(cache=True, nogil=True)
 def dot(u, v):
-    """Inner product in eight partial sums, which do not wait for each other."""
+    """Inner product in eight partial sums, which do not wait for each other, in float64."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     whole = len(u) - len(u) % 8
     for k in range(0, whole, 8):
-        s0 += u[k] * v[k]
-        s1 += u[k + 1] * v[k + 1]
-        s2 += u[k + 2] * v[k + 2]
-        s3 += u[k + 3] * v[k + 3]
-        s4 += u[k + 4] * v[k + 4]
-        s5 += u[k + 5] * v[k + 5]
-        s6 += u[k + 6] * v[k + 6]
-        s7 += u[k + 7] * v[k + 7]
+        s0 += np.float64(u[k]) * v[k]
+        s1 += np.float64(u[k + 1]) * v[k + 1]
+        s2 += np.float64(u[k + 2]) * v[k + 2]
+        s3 += np.float64(u[k + 3]) * v[k + 3]
+        s4 += np.float64(u[k + 4]) * v[k + 4]
+        s5 += np.float64(u[k + 5]) * v[k + 5]
+        s6 += np.float64(u[k + 6]) * v[k + 6]
+        s7 += np.float64(u[k + 7]) * v[k + 7]
     for k in range(whole, len(u)):
-        s0 += u[k] * v[k]
+        s0 += np.float64(u[k]) * v[k]
     return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
 
@@ -71,24 +71,24 @@ def increment(z, step, kind, below):
 
 
 @njit(cache=True, nogil=True)
-def activate(y, scale, phi, kind, below):
-    """Write ``scale * (phi(z_1), phi(z_2) - phi(z_1), ...)`` of every neuron into `phi`, which may be longer."""
+def activate(y, scale, phi, first, kind, below):
+    """Write ``scale * (phi(z_1), phi(z_2) - phi(z_1), ...)`` of every neuron into `phi`, from its column `first` on."""
     inputs, neurons = y.shape
     if kind != TANH:
         for a in range(inputs):
             for i in range(neurons):
                 # every activation here is zero at zero
-                phi[a, i] = scale * increment(0.0 if a == 0 else y[0, i], y[a, i], kind, below)
+                phi[a, first + i] = scale * increment(0.0 if a == 0 else y[0, i], y[a, i], kind, below)
         return
     for i in range(neurons):
-        phi[0, i] = tanh(y[0, i])
+        phi[0, first + i] = tanh(y[0, i])
     for a in range(1, inputs):
         for i in range(neurons):
             other = tanh(y[0, i] + y[a, i])
             # tanh u - tanh v = tanh(u - v) (1 - tanh u tanh v)
-            phi[a, i] = scale * tanh(y[a, i]) * (1.0 - phi[0, i] * other)
+            phi[a, first + i] = scale * tanh(y[a, i]) * (1.0 - phi[0, first + i] * other)
     for i in range(neurons):
-        phi[0, i] *= scale
+        phi[0, first + i] *= scale
 
 
 @njit(cache=True, nogil=True)
@@ -115,21 +115,39 @@ def triangular_factor(columns, factor):
 
 @njit(cache=True, nogil=True)
 def add_moments(y, sums, products):
-    """Add y and y y^T of every neuron to `sums` and `products`."""
-    for a in range(len(y)):
-        sums[a] += y[a].sum()
+    """Add y and y y^T of every neuron to `sums` and `products`, unless these are empty."""
+    for a in range(len(sums)):
+        for i in range(y.shape[1]):
+            sums[a] += y[a, i]
         for b in range(a + 1):
             products[a, b] += dot(y[a], y[b])
             products[b, a] = products[a, b]
 
 
 @njit(cache=True, nogil=True)
-def record(y, layer):
-    """Write the plain pre-activations into `layer` (neurons, m), if it has any rows."""
-    for i in range(layer.shape[0]):
-        layer[i, 0] = y[0, i]
-        for a in range(1, len(y)):
-            layer[i, a] = y[0, i] + y[a, i]
+def add_squares(y, squares):
+    """Add the squares of the plain pre-activations of every neuron to `squares`, unless it is empty."""
+    z = y[0].copy()
+    for a in range(len(squares)):
+        if a > 0:
+            for i in range(len(z)):
+                z[i] = y[0, i] + y[a, i]
+        squares[a] += dot(z, z)
+
+
+@njit(cache=True, nogil=True)
+def record(y, first, neurons, kept):
+    """Write the plain pre-activations of those of the chosen `neurons` that are here into `kept`, flat (chosen, m).
+
+    The columns of `y` are the neurons from `first` on; what is kept may hold the leading ones of `neurons` only.
+    """
+    inputs = len(y)
+    for k in range(len(kept) // inputs):
+        i = neurons[k] - first
+        if 0 <= i < y.shape[1]:
+            kept[k * inputs] = y[0, i]
+            for a in range(1, inputs):
+                kept[k * inputs + a] = y[0, i] + y[a, i]
 
 
 @njit(cache=True, nogil=True)
@@ -148,42 +166,53 @@ def draw_given_factor(rng, factor, y):
 
 
 @njit(cache=True, nogil=True)
-def draw_given_weights(rng, features, bias_scale, y, weights):
-    """Draw every column of `y` with weights and a bias of its own, then thrown away.
-
-    `features` (m, fan_in) carry the scale of the weights; `weights` (fan_in,) is scratch.
-    """
-    for i in range(y.shape[1]):
-        for k in range(len(weights)):
-            weights[k] = rng.standard_normal()
-        for a in range(len(y)):
-            y[a, i] = dot(weights, features[a])
-        y[0, i] += bias_scale * rng.standard_normal()
+def draw_parameters(rng, weights, biases):
+    """Fill both with standard normals, neuron by neuron: its row of `weights` (neurons, fan_in), then its bias."""
+    for i in range(len(weights)):
+        for k in range(weights.shape[1]):
+            weights[i, k] = rng.standard_normal()
+        biases[i] = rng.standard_normal()
 
 
 @njit(cache=True, nogil=True)
-def conditional_network(rng, factor, scale, bias_scale, kind, below, y, phi, sums, products, kept):
+def conditional_network(
+    rng,
+    factor,
+    widths,
+    weight_variance,
+    bias_scale,
+    residual,
+    kind,
+    below,
+    room,
+    sums,
+    products,
+    squares,
+    kept,
+    bounds,
+    neurons,
+):
     """Propagate one network without weights; `factor` comes in as level 0's and is overwritten.
 
-    `y` (m, width) and `phi` (m, width + 1), with a last place for the bias, are scratch.
+    `room` is scratch for three levels and a bias, zeros; `kept` holds what is wanted of the `neurons`, of each level
+    from ``bounds[level]`` to ``bounds[level + 1]``.
     """
-    for level in range(sums.shape[0]):
-        draw_given_factor(rng, factor, y)
+    inputs = len(factor)
+    size = inputs * (widths.max() + 1)
+    for level in range(len(widths)):
+        width = widths[level]
+        y = room[: inputs * width].reshape((inputs, width))
+        drawn = room[size : size + inputs * width].reshape((inputs, width))
+        phi = room[2 * size : 2 * size + inputs * (width + 1)].reshape((inputs, width + 1))
+        draw_given_factor(rng, factor, drawn)
+        skip = residual if level > 0 else 0.0
+        for a in range(inputs):
+            for i in range(width):
+                y[a, i] = skip * y[a, i] + drawn[a, i]
         add_moments(y, sums[level], products[level])
-        record(y, kept[level])
-        activate(y, scale, phi, kind, below)
+        add_squares(y, squares[level])
+        record(y, 0, neurons, kept[bounds[level] : bounds[level + 1]])
+        activate(y, math.sqrt(weight_variance / width), phi, 0, kind, below)
         phi[:, -1] = 0.0
         phi[0, -1] = bias_scale
         triangular_factor(phi, factor)
-
-
-@njit(cache=True, nogil=True)
-def weighted_network(rng, features, scale, bias_scale, kind, below, y, phi, sums, products, kept):
-    """Propagate one network with weights; scaled `features` (m, n_in) come in; `y` and `phi` (m, width) are scratch."""
-    weights = np.empty(max(features.shape[1], phi.shape[1]))
-    for level in range(sums.shape[0]):
-        draw_given_weights(rng, features, bias_scale, y, weights[: features.shape[1]])
-        add_moments(y, sums[level], products[level])
-        record(y, kept[level])
-        activate(y, scale, phi, kind, below)
-        features = phi
