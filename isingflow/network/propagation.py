@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from isingflow.seeding import generator
 KEEP = ("moments", "squares", "preactivations", "weights")
 PRECISIONS = ("float64", "float32")
 
-TILE = 256
+TILE = 512
 """Neurons of a layer whose weights are drawn and multiplied at a time; wider layers are cut into equal parts."""
 
 
@@ -35,10 +36,8 @@ class Propagation:
         What was propagated.
     ensemble : str
         ``"conditional"`` or ``"weights"``; the law over networks is the same.
-    kernel : float64 (m, m)
-        Exact covariance of the plain ``z`` at level 0, as from `isingflow.network.inputs.input_kernel`.
-    difference_kernel : float64 (m, m)
-        Exact covariance of ``y`` at level 0.
+    inputs : float64 (m, n_in)
+        What was shown to it.
     sums : float64 (networks, depth + 1, m) or None
         Of ``y`` over the neurons of a level, dimensionless; with the next, the ``"moments"``.
     products : float64 (networks, depth + 1, m, m) or None
@@ -55,8 +54,7 @@ class Propagation:
 
     network: NetworkParameters
     ensemble: str
-    kernel: np.ndarray
-    difference_kernel: np.ndarray
+    inputs: np.ndarray
     sums: np.ndarray | None = None
     products: np.ndarray | None = None
     squares: np.ndarray | None = None
@@ -64,6 +62,17 @@ class Propagation:
     preactivations: tuple | None = None
     weights: tuple | None = None
     biases: tuple | None = None
+
+    @functools.cached_property
+    def kernel(self):
+        """Exact covariance of the plain ``z`` at level 0, float64 (m, m): `isingflow.network.inputs.input_kernel`."""
+        return input_kernel(self.inputs, self.network)
+
+    @functools.cached_property
+    def difference_kernel(self):
+        """Exact covariance of ``y`` at level 0, float64 (m, m)."""
+        columns = _scaled(self.inputs, self.network)
+        return np.einsum("ai,bi->ab", columns, columns)
 
     @property
     def second_moment(self):
@@ -112,8 +121,8 @@ def propagate(
     networks : int
         Networks in the ensemble, at least 1.
     rng : numpy.random.Generator or int
-        Random stream, or a non-negative seed. Every network has its own stream spawned from it; with weights, every
-        layer (every tile of 256 neurons at most, in wider ones) one of its own, spawned from the network's.
+        Random stream, or a non-negative seed. Every network has its own stream spawned from it; with weights drawn
+        in layers wider than 512, every tile of at most 512 neurons one spawned from the network's.
     ensemble : {"conditional", "weights"}
         How they are drawn.
     keep : str or several
@@ -169,29 +178,26 @@ def propagate(
     choice("dtype", dtype, PRECISIONS)
     chosen = {"ensemble": ensemble, "keep": _several(keep), "neurons": neurons, "levels": levels, "dtype": dtype}
     kept = _Kept(inputs.shape, network, networks, **chosen)
-    kernel = input_kernel(inputs, network)
-    scaled_inputs = math.sqrt(network.weight_variance / inputs.shape[1]) * inputs
-    scaled_inputs[1:] = math.sqrt(network.weight_variance / inputs.shape[1]) * (inputs[1:] - inputs[0])
-    columns = np.hstack([scaled_inputs, np.zeros((len(inputs), 1))])
-    columns[0, -1] = math.sqrt(network.bias_variance)
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = _scaled(inputs, network)
+        if not np.isfinite(np.einsum("ai,ai->a", columns, columns)).all():
+            input_kernel(inputs, network)  # raises, in words
     streams = generator(rng).spawn(networks)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        over_networks, over_tiles = (map, pool.map) if networks < workers else (pool.map, map)
         if ensemble == "conditional":
             over_networks, run = pool.map, _conditional(columns, network, kept)
+        elif max(network.widths) <= TILE:
+            over_networks, run = pool.map, _drawn(columns[:, :-1], network, kept)
         else:
-            over_networks, over_tiles = (map, pool.map) if networks < workers else (pool.map, map)
-
-            def run(index, stream):
-                _Drawn(scaled_inputs, network, kept, index).run(stream, over_tiles)
-
+            run = _drawn_in_tiles(columns[:, :-1], network, kept, over_tiles)
         with threadpool_limits(1, user_api="blas"):
             for _ in over_networks(run, range(networks), streams):
                 pass
     return Propagation(
         network=network,
         ensemble=ensemble,
-        kernel=kernel,
-        difference_kernel=np.einsum("ai,bi->ab", columns, columns),
+        inputs=inputs,
         **kept.found(),
     )
 
@@ -206,11 +212,15 @@ class _Kept:
         self.network, self.keep, self.dtype = network, keep, np.dtype(dtype)
         self.levels, self.neurons, rows = _chosen(network, keep, neurons, levels)
         self.bounds = np.concatenate([[0], np.cumsum(rows)]) * count
-        layers = list(zip(network.widths, (features, *network.widths[:-1]), strict=True)) if "weights" in keep else []
+        layers = list(zip(network.widths, (features, *network.widths[:-1]), strict=True))
+        sizes = [n * (k + 1) for n, k in layers]
+        # of a network whose weights are not kept one layer after the other takes the same place
+        self.starts = np.cumsum([0, *sizes[:-1]]) if "weights" in keep else np.zeros(len(sizes), np.int64)
+        self.parameter_count = sum(sizes) if "weights" in keep else max(sizes)
         level_count = network.depth + 1
         moments, squares = (count if name in keep else 0 for name in ("moments", "squares"))
         size = 8 * level_count * (moments * (1 + moments) + squares)
-        size += self.dtype.itemsize * (int(self.bounds[-1]) + sum(n * (k + 1) for n, k in layers))
+        size += self.dtype.itemsize * (int(self.bounds[-1]) + self.parameter_count * ("weights" in keep))
         what = f"{' and '.join(keep)} of {networks} networks, {level_count} levels and {count} inputs"
         within_memory(what, networks * size)
         self.sums = np.zeros((networks, level_count, moments))
@@ -221,8 +231,18 @@ class _Kept:
             self.values[:, self.bounds[level] : self.bounds[level + 1]].reshape(networks, -1, count)
             for level in self.levels
         )
-        self.weights = tuple(np.empty((networks, n, k), self.dtype) for n, k in layers)
-        self.biases = tuple(np.empty((networks, n), self.dtype) for n, _ in layers)
+        self.parameters = np.empty((networks if "weights" in keep else 0, self.parameter_count), self.dtype)
+        parts = [self.parameters[:, start : start + size] for start, size in zip(self.starts, sizes, strict=True)]
+        self.weights = tuple(part[:, : n * k].reshape(-1, n, k) for part, (n, k) in zip(parts, layers, strict=True))
+        self.biases = tuple(part[:, n * k :] for part, (n, k) in zip(parts, layers, strict=True))
+
+    def of_network(self, index):
+        """Sums, products and squares of one network."""
+        return self.sums[index], self.products[index], self.squares[index]
+
+    def room(self, index):
+        """Return the place of a network's weights and biases."""
+        return self.parameters[index] if "weights" in self.keep else np.empty(self.parameter_count, self.dtype)
 
     def found(self):
         """Return what was kept by the names that `Propagation` has for it, or raise if it left the range of numbers."""
@@ -237,6 +257,9 @@ class _Kept:
             self.check(finite.all(axis=(0, 2)), "squares of pre-activations", "float64")
         finite = [np.isfinite(layer).all() for layer in self.preactivations]
         self.check(np.array(finite), "pre-activations", self.dtype, self.levels)
+        for weights, biases in zip(self.weights, self.biases, strict=True):  # so far standard normals
+            weights *= math.sqrt(self.network.weight_variance / weights.shape[2])
+            biases *= math.sqrt(self.network.bias_variance)
         return {name: getattr(self, name) for kept in self.keep for name in parts[kept]}
 
     def check(self, finite, what, dtype, levels=None):
@@ -249,6 +272,15 @@ class _Kept:
                 f"variance or inputs of smaller norm, got depth={self.network.depth}, "
                 f"weight_variance={self.network.weight_variance:g}, activation={self.network.activation!r}"
             )
+
+
+def _scaled(inputs, network):
+    """The first input and the differences from it, and the bias: what weights of variance one are multiplied by."""
+    columns = np.zeros((len(inputs), inputs.shape[1] + 1))
+    columns[:, :-1] = math.sqrt(network.weight_variance / inputs.shape[1]) * inputs
+    columns[1:, :-1] = math.sqrt(network.weight_variance / inputs.shape[1]) * (inputs[1:] - inputs[0])
+    columns[0, -1] = math.sqrt(network.bias_variance)
+    return columns
 
 
 def _several(keep):
@@ -282,12 +314,14 @@ def _chosen(network, keep, neurons, levels):
 
 
 def _rule(network):
-    """How the kernels know an activation: its kind and its slope below zero."""
+    """How the kernels know a network: variances, residual strength, kind of activation and its slope below zero."""
     from isingflow.network import _kernels
 
     name, below = activation(network.activation)
-    kinds = {"tanh": _kernels.TANH, "erf": _kernels.ERF, "hard_tanh": _kernels.HARD_TANH}
-    return kinds.get(name, _kernels.PIECEWISE_LINEAR), below
+    kind = {"tanh": _kernels.TANH, "erf": _kernels.ERF, "hard_tanh": _kernels.HARD_TANH}.get(
+        name, _kernels.PIECEWISE_LINEAR
+    )
+    return network.weight_variance, math.sqrt(network.bias_variance), network.residual, kind, below
 
 
 def _conditional(columns, network, kept):
@@ -297,74 +331,70 @@ def _conditional(columns, network, kept):
     widths, count = np.array(network.widths), len(columns)
     factor = np.empty((count, count))
     _kernels.triangular_factor(columns.copy(), factor)
-    scales = network.weight_variance, math.sqrt(network.bias_variance), network.residual
+    rule = _rule(network)
 
-    def run(index, stream):
+    def run(index, rng):
         room = np.zeros(3 * count * (widths.max() + 1), kept.dtype)
-        record = kept.sums[index], kept.products[index], kept.squares[index], kept.values[index]
-        rule = *scales, *_rule(network)
-        _kernels.conditional_network(stream, factor.copy(), widths, *rule, room, *record, kept.bounds, kept.neurons)
+        chosen = kept.values[index], kept.bounds, kept.neurons
+        _kernels.conditional_network(rng, factor.copy(), widths, *rule, room, *kept.of_network(index), *chosen)
 
     return run
 
 
-class _Drawn:
-    """One network whose weights are drawn: standard normals, their scale goes with the features they multiply."""
+def _drawn(scaled_inputs, network, kept):
+    """Return what draws the weights of one network and runs it."""
+    from isingflow.network import _kernels
 
-    def __init__(self, scaled_inputs, network, kept, index):
-        self.network, self.kept, self.index, self.rule = network, kept, index, _rule(network)
-        self.features = scaled_inputs.astype(kept.dtype)
-        self.count, features = scaled_inputs.shape
-        self.fan_in = features, *network.widths[:-1]
-        largest = max(n * k for n, k in zip(network.widths, self.fan_in, strict=True))
-        self.room = np.empty(largest, kept.dtype)
-        self.y, self.fresh = np.empty((2, self.count * max(network.widths)), kept.dtype)  # tile after tile
+    features, widths = np.ascontiguousarray(scaled_inputs.T, kept.dtype), np.array(network.widths)
+    rule = _rule(network)
 
-    def run(self, stream, over_tiles):
-        """Propagate; `over_tiles` maps over the tiles of a layer, in parallel or not."""
-        kept, index = self.kept, self.index
-        for level, width in enumerate(self.network.widths):
-            self.level = level
-            self.weights = self.room[: width * self.fan_in[level]].reshape(width, -1)
-            self.biases, self.phi = np.empty(width, kept.dtype), np.empty((self.count, width), kept.dtype)
-            tiles = _tiles(width)
-            for sums, products, squares in over_tiles(self.advance, tiles, stream.spawn(len(tiles))):
-                kept.sums[index, level] += sums
-                kept.products[index, level] += products
-                kept.squares[index, level] += squares
-            self.features = self.phi
-            if "weights" in kept.keep:
-                scale = math.sqrt(self.network.weight_variance / self.fan_in[level])
-                np.multiply(self.weights, scale, out=kept.weights[level][index])
-                np.multiply(self.biases, math.sqrt(self.network.bias_variance), out=kept.biases[level][index])
+    def run(index, rng):
+        chosen = kept.values[index], kept.bounds, kept.neurons
+        place = kept.room(index), kept.starts
+        _kernels.weighted_network(rng, features, widths, *rule, *place, *kept.of_network(index), *chosen)
 
-    def advance(self, tile, rng):
-        """Draw the weights of the neurons of a tile and advance these by a layer; return their moments."""
-        from isingflow.network import _kernels
+    return run
 
-        kept, level, network = self.kept, self.level, self.network
-        place = slice(self.count * tile.start, self.count * tile.stop)
-        y, fresh = (values[place].reshape(self.count, -1) for values in (self.y, self.fresh))
-        _kernels.draw_parameters(rng, self.weights[tile], self.biases[tile])
-        with np.errstate(over="ignore", invalid="ignore"):  # what is kept is checked at the end
-            np.matmul(self.features, self.weights[tile].T, out=fresh)
-            fresh[0] += math.sqrt(network.bias_variance) * self.biases[tile]
-            y[:] = network.residual * y + fresh if level and network.residual else fresh
-            scale = math.sqrt(network.weight_variance / network.widths[level])
-            _kernels.activate(y, scale, self.phi, tile.start, *self.rule)
-            chosen = slice(kept.bounds[level], kept.bounds[level + 1])
-            _kernels.record(y, tile.start, kept.neurons, kept.values[self.index, chosen])
-            sums, products, squares = (np.zeros(found.shape[2:]) for found in (kept.sums, kept.products, kept.squares))
-            _kernels.add_squares(y, squares)
-            if len(sums):
-                sums[:] = y.sum(axis=1, dtype=np.float64)
-                wide = y.astype(np.float64, copy=False)
-                np.matmul(wide, wide.T, out=products)
-        return sums, products, squares
+
+def _drawn_in_tiles(scaled_inputs, network, kept, over_tiles):
+    """Return what draws the weights of one wide network and runs it; `over_tiles` maps over the tiles of a layer."""
+    from isingflow.network import _kernels
+
+    features_of_inputs = np.ascontiguousarray(scaled_inputs.T, kept.dtype)
+    weight_variance, bias_scale, residual, *activation_rule = _rule(network)
+
+    def run(index, rng):
+        streams = rng.spawn(len(_tiles(max(network.widths))))
+        features, room = features_of_inputs, kept.room(index)
+        y = np.empty((max(network.widths), features.shape[1]), kept.dtype)
+        for level, width in enumerate(network.widths):
+            fan_in = len(features)
+            here = room[kept.starts[level] :][: width * (fan_in + 1)]
+            phi = np.empty((width, features.shape[1]), kept.dtype)
+            rows = here[: width * fan_in].reshape(width, fan_in), here[width * fan_in :], y[:width], phi
+            rule = math.sqrt(weight_variance / width), bias_scale, residual if level else 0.0, *activation_rule
+            moments = [found[level] for found in kept.of_network(index)]
+            advance = functools.partial(_advance, rows=rows, features=features, rule=rule, moments=moments)
+            for part in over_tiles(advance, _tiles(width), streams):
+                for total, found in zip(moments, part, strict=True):
+                    total += found
+            _kernels.record_rows(y, kept.neurons, kept.values[index, kept.bounds[level] : kept.bounds[level + 1]])
+            features = phi
+
+    return run
+
+
+def _advance(tile, rng, *, rows, features, rule, moments):
+    """Draw the weights of a tile and advance its neurons by a layer; return their share of the moments."""
+    from isingflow.network import _kernels
+
+    found = [np.zeros_like(total) for total in moments]
+    _kernels.draw_and_advance(rng, *(values[tile] for values in rows), features, *rule, *found)
+    return found
 
 
 def _tiles(width):
     """Cut a layer into equal tiles, an even number of them if more than one, so that threads share them evenly."""
     count = 1 if width <= TILE else 2 * -(-width // (2 * TILE))
-    edges = np.linspace(0, width, count + 1).astype(int).tolist()
+    edges = [width * tile // count for tile in range(count + 1)]
     return [slice(*pair) for pair in itertools.pairwise(edges)]
