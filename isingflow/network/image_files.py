@@ -183,7 +183,7 @@ def _npy(file, most):
 
 
 def _npz_member(members, dataset):
-    infos = {info.filename.removesuffix(".npy"): info for info in members.infolist()}
+    infos = {name[: -len(".npy")]: members.getinfo(name) for name in members.namelist() if name.endswith(".npy")}
     info = infos[_chosen(infos, dataset, members.fp.name)]
     with members.open(info) as file:
         return _npy(file, info.file_size)
@@ -236,17 +236,16 @@ def _check_real(dtype):
 def _rest(file, shape, dtype, most):
     """Read an array that must end where its file does, which holds no more than `most` bytes."""
     size = dtype.itemsize * math.prod(shape)
+    promise = f"its header promises shape {shape} of {dtype.name}, {size} bytes"
     if min(shape, default=0) < 0 or size > most:
-        raise ValueError(
-            f"its header promises shape {shape} of {dtype.name}, {size} bytes, more than the file can hold"
-        )
+        raise ValueError(f"{promise}, more than the file can hold")
     within_memory(f"an array of shape {shape} in {file.name}", size)
     array = np.empty(shape, dtype)
     content, filled = memoryview(array.reshape(-1).view(np.uint8)), 0
     while filled < size and (count := file.readinto(content[filled : filled + _PIECE])):
         filled += count
     if filled < size:
-        raise ValueError(f"it is truncated: its header promises {size} bytes, {filled} follow")
+        raise ValueError(f"{promise}; {filled} follow: it is truncated")
     if file.read(1):  # only at its end a compressed stream compares its checksum
-        raise ValueError(f"it is too long: its header promises {size} bytes, more follow")
+        raise ValueError(f"{promise}; more follow: it is too long")
     return array.astype(dtype.newbyteorder("="), copy=False)
