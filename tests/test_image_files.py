@@ -107,7 +107,7 @@ def test_fashion_mnist_in_a_directory(tmp_path, compressed):
         fashion_mnist([0], part="tset", directory=tmp_path)
 
 
-@pytest.mark.skipif(not FASHION_MNIST.exists(), reason="needs Debian's package dataset-fashion-mnist")
+@pytest.mark.skipif(not Path(FASHION_MNIST).exists(), reason="needs Debian's package dataset-fashion-mnist")
 def test_fashion_mnist_of_the_package():
     np.testing.assert_array_equal(fashion_mnist(range(32)).values, images(REAL).values)
     with pytest.raises(ParameterError, match=r"between 0 and 9999, got 10000"):

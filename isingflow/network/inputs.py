@@ -12,7 +12,7 @@ from isingflow.network.image_files import grey_values
 from isingflow.parameters import NetworkParameters, choice, chosen_indices, finite, whole, within_memory
 from isingflow.seeding import generator
 
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+FASHION_MNIST = "/usr/share/datasets/fashion-mnist"
 """Where Debian's package dataset-fashion-mnist puts its files."""
 
 SMALLEST_GAP = 1e-20
