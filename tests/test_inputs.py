@@ -194,6 +194,10 @@ NOT_POSITIVE = [[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]]
         ({"correlation": NOT_POSITIVE}, "positive semidefinite matrix, got a smallest eigenvalue of -0.8;"),
         ({"correlation": -0.6}, "positive semidefinite matrix, got a smallest eigenvalue of -0.2;"),
         ({"gap": 1e-12 * np.array([[0, 1, 1], [1, 0, 9], [1, 9, 0]])}, "positive semidefinite matrix"),
+        (
+            {"gap": 1e-18 * np.array([[0, 1, 1], [1, 0, 9], [1, 9, 0]])},
+            "if that is zero but for rounding, .* their gaps",
+        ),
         ({"correlation": 0.5, "features": 2}, "3 inputs need as many features or more, got 2"),
         ({"correlation": 0.5, "features": 10**15}, "correlated inputs of 1000000000000000 features need"),
         ({"correlation": 0.5, "rng": -1}, "rng must be a numpy Generator or a non-negative integer"),
