@@ -91,6 +91,34 @@ def whole(name, value, *, low=1, high=None) -> int:
     return number
 
 
+def chosen_indices(name, given, count) -> tuple:
+    """Return one index or several as a tuple of int, or raise if one is not a whole number in ``[0, count - 1]``.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls one of them.
+    given : int or sequence of int
+        The indices.
+    count : int
+        How many things there are to choose from.
+
+    Raises
+    ------
+    ParameterError
+        If an index is not a whole number or out of range, or there is none.
+
+    Examples
+    --------
+    >>> chosen_indices("index of an image", [3, 7], 10)
+    (3, 7)
+    """
+    wanted = np.atleast_1d(np.asarray(given, dtype=object)).ravel().tolist()
+    if not wanted:
+        raise ParameterError(f"at least one {name} is required, got none")
+    return tuple(whole(name, index, low=0, high=count - 1) for index in wanted)
+
+
 def choice(name, value, options: Iterable[str]) -> str:
     """Return `value` if it is one of `options`, or raise and offer the nearest.
 

@@ -87,6 +87,7 @@ def loaded_by(statement):
         ("import isingflow.plotting.phases", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.archive", {"numba", "matplotlib", "sklearn", "scipy"}),
         ("import isingflow.ising.square, isingflow.divergence.estimate", {"numba", "h5py", "matplotlib", "sklearn"}),
+        ("import isingflow.network.inputs", {"numba", "h5py", "matplotlib", "scipy", "sklearn"}),
     ],
 )
 def test_imports_are_lazy(statement, forbidden):
@@ -164,6 +165,18 @@ def test_public_names():
             "depth_scales",
             "(weight_variance, bias_variance, *, activation='tanh', residual=0.0)",
         ),
+        ("network.inputs", "white_noise", "(inputs, features, *, rng)"),
+        ("network.inputs", "correlated_noise", "(inputs, features, *, correlation=None, gap=None, rng)"),
+        ("network.inputs", "digits", "(indices)"),
+        (
+            "network.inputs",
+            "fashion_mnist",
+            "(indices, *, part='test', directory='/usr/share/datasets/fashion-mnist')",
+        ),
+        ("network.inputs", "images", "(path, indices=None, *, dataset=None)"),
+        ("network.inputs", "normalise", "(images)"),
+        ("network.inputs", "Inputs", "(values, source, indices=())"),
+        ("network.image_files", "idx", "(path)"),
         ("network.meanfield", "critical_weight_variance", "(bias_variance, *, activation='tanh', residual=0.0)"),
         ("network.meanfield", "uniformity_variance", "(*, activation='tanh')"),
         (
