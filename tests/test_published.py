@@ -1,15 +1,29 @@
-"""Files of the public notebooks: what is read, in which order, and every way in which files can be wrong."""
+"""Files of the public notebooks, every way in which they can be wrong, and what is made of them: curves and a figure.
 
+Statistical comparisons are at 5 standard errors with fixed seeds.
+"""
+
+import dataclasses
+import math
 import re
 import shutil
 
 import h5py
 import numpy as np
 import pytest
+from conftest import contents, curve, finish
+from matplotlib.container import ErrorbarContainer
 
+from isingflow import archive, cli, report
+from isingflow.archive import Archive
 from isingflow.errors import ArchiveError, ParameterError
-from isingflow.network.published import find_networks, read_network, read_result
-from isingflow.network.pushforward import pushforward_entropy
+from isingflow.flow import published as flow
+from isingflow.flow import published_curve, published_flow
+from isingflow.network.published import find_networks, list_networks, read_network, read_result
+from isingflow.network.pushforward import pushforward_entropy, pushforward_estimate
+from isingflow.parameters import NetworkParameters
+from isingflow.plotting import published as plotting
+from isingflow.plotting.published import is_published, published_figure, published_normalisation
 
 DEPTH = 13
 WIDTHS = (6,) * 11 + (4, 3)
@@ -256,3 +270,242 @@ def test_directories_that_do_not_tell(tmp_path):
         path.unlink()
     with pytest.raises(ArchiveError, match=r"e0-hooks-150-13\.hdf5 has no file of weights beside it: e0-para-150-13"):
         find_networks(tmp_path)
+
+
+def test_paths_are_directories_or_pairs(good):
+    folder, (hooks, parameters, accuracies) = good[0].parent, good
+    found = list_networks([hooks, str(parameters), folder])
+    assert found == [("e0", hooks, parameters, None), ("e0", hooks, parameters, accuracies)]
+    assert list_networks([accuracies, parameters])[0].label == ""
+    with pytest.raises(ParameterError, match=r"files must come in pairs HOOKS PARA, got .* without a file of weights"):
+        list_networks([folder, hooks])
+
+
+def test_curve_of_a_file(good):
+    network = read_network(*good, order="published")
+    found = published_curve(network, samples=50, rng=3, label="e0")
+    expected = pushforward_estimate(
+        network.weights, network.biases, network.preactivations, samples=50, rng=3, variance="reference"
+    )
+    assert found.value.tolist() == expected.value.tolist()
+    assert found.error.tolist() == expected.error.tolist()
+    assert found.family == "network/published estimator, reference variance, e0"
+    assert (found.per, found.regime, found.reference, found.samples) == ("layer", "undetermined", "none", 50)
+    assert found.parameters == {
+        "weight_variance": 1.5,
+        "bias_variance": 0.05,
+        "width": 6,
+        "depth": 12,
+        "activation": "tanh",
+        "label": "e0",
+    }
+    assert found.flags == (flow.UNEQUAL, flow.REORDERED)
+    assert published_curve(read_network(*good), samples=50, rng=3, variance="layer").family == plotting.FAMILY
+    assert flow.REORDERED == plotting.REORDERED
+
+
+SMALL = NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=3, width=(30, 20, 30, 10))
+
+
+def test_curve_of_random_networks_is_a_mean_over_them():
+    found = published_flow([[1.0, 2.0, 0.5]], SMALL, networks=3, samples=8, rng=4)
+    values = []
+    for rng in np.random.default_rng(4).spawn(3):
+        before, weights, biases, levels = np.array([1.0, 2.0, 0.5]), [], [], []
+        for width in SMALL.widths:
+            weights.append(rng.normal(size=(width, len(before))) * math.sqrt(1.5 / len(before)))
+            biases.append(rng.normal(size=width) * math.sqrt(0.05))
+            levels.append(weights[-1] @ before + biases[-1])
+            before = np.tanh(levels[-1])
+        values.append(pushforward_entropy(weights, biases, levels, samples=8, rng=rng))
+    np.testing.assert_allclose(found.value, np.mean(values, axis=0), rtol=1e-10)
+    np.testing.assert_allclose(found.error, np.std(values, axis=0, ddof=1) / math.sqrt(3), rtol=1e-10)
+    assert (found.samples, found.parameters["samples"], found.flags) == (3, 8, (flow.UNEQUAL,))
+
+
+@pytest.mark.parametrize("variance", ["layer", "reference"])
+@pytest.mark.parametrize(
+    ("weight", "more"),
+    [
+        (1.0, {"width": 150}),
+        (2.5, {"width": (150, 150, 100, 150, 150)}),
+        (1.5, {"width": 150, "residual": 0.5}),
+        (1.2, {"width": 150, "activation": "relu"}),
+    ],
+)
+def test_curve_agrees_with_mean_field(weight, more, variance):
+    """Mean field is right to a few nats, whatever the width; the other division gives something else."""
+    network = NetworkParameters(weight_variance=weight, bias_variance=0.05, depth=4, **more)
+    image, away = [[4.0, -2.0, 1.2]], 4
+    found = published_flow(image, network, networks=40, samples=50, rng=5, variance=variance, workers=2)
+    assert found.exact[0] == found.value[0] == 0
+    assert (np.abs(found.value - found.exact) <= 5 * found.error + away)[1:].all()
+    other = published_flow(image, network, networks=2, samples=2, rng=5, variance=OTHER[variance])
+    assert (np.abs(found.value - other.exact) > 5 * found.error + away)[1:].all()
+
+
+OTHER = {"layer": "reference", "reference": "layer"}
+
+
+def test_curve_has_the_same_bits_with_more_workers():
+    one, other = (
+        published_flow([[1.0, 2.0]], SMALL, networks=2, samples=600, rng=1, workers=workers) for workers in (1, 2)
+    )
+    assert contents(one) == contents(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs": [[1.0, 2.0], [2.0, 1.0]]}, "the published estimator is of one input, got 2"),
+        ({"inputs": [1.0, 2.0]}, "inputs must have shape"),
+        ({"networks": 1}, "networks must be at least 2, got 1"),
+        ({"samples": 1}, "samples must be at least 2, got 1"),
+        ({"variance": "both"}, "variance must be one of"),
+        (
+            {"network": dataclasses.replace(SMALL, width=(3, 3, 3, 1))},
+            "every level must have at least 2 neurons, got 1",
+        ),
+    ],
+)
+def test_bad_curves(changes, message):
+    given = {"inputs": [[1.0, 2.0]], "network": SMALL, "networks": 2, "samples": 2, "rng": 1}
+    with pytest.raises(ParameterError, match=message):
+        published_flow(**(given | changes))
+
+
+def by_epoch():
+    """Two epochs of two networks, by hand."""
+    value = np.array([0.0, 300.0, 500.0, 400.0, -100.0])
+    fields = {"levels": 5, "reference": "none", "exact": math.nan, "per": "layer", "level_name": "layers"}
+    curves = []
+    for label, factor in (("e0", 1.0), ("e14", 2.0)):
+        for weight in (1.5, 2.5):
+            parameters = {"weight_variance": weight, "bias_variance": 0.05, "width": 50, "depth": 4, "label": label}
+            given = fields | {"value": factor * weight * value, "error": 0.1 * np.abs(value), "length": np.arange(5)}
+            quantity = f"published estimator, reference variance, {label}"
+            curves.append(curve("network", quantity, weight, **given, parameters=parameters))
+    return Archive(tuple(curves))
+
+
+def bars(figure):
+    return [item for item in figure.axes[0].containers if isinstance(item, ErrorbarContainer)]
+
+
+def test_figure_shows_the_numbers_and_tells_epochs_by_lines():
+    found = by_epoch()
+    for normalised in (False, True):
+        drawn = bars(published_figure(found, normalised=normalised))
+        assert [bar.lines[0].get_linestyle() for bar in drawn] == ["-", "-", "--", "--"]
+        assert len({bar.lines[0].get_color() for bar in drawn}) == 2
+        for bar, one in zip(drawn, found.curves, strict=True):
+            unit = 25 * math.log(2 * math.pi * math.e * one.control_value) if normalised else 1
+            np.testing.assert_allclose(bar.lines[0].get_ydata(), one.value[: -2 if normalised else None] / unit)
+            low, high = np.array([segment[:, 1] for segment in bar.lines[2][0].get_segments()]).T
+            np.testing.assert_allclose((high - low) / 2, one.error[: -2 if normalised else None] / unit, atol=1e-12)
+    assert "dimensionless" in published_figure(found, normalised=True).axes[0].get_ylabel()
+    assert "[nats per layer]" in published_figure(found).axes[0].get_ylabel()
+    assert published_figure(found).axes[0].get_xlabel() == "layer $m$"
+    flagged = Archive((dataclasses.replace(found.curves[0], flags=(flow.REORDERED,)),))
+    assert "order of the public notebook" in published_figure(flagged).axes[0].get_xlabel()
+
+
+def test_figure_of_random_networks_has_mean_field_as_a_line():
+    one = published_flow([[1.0, 2.0]], SMALL, networks=2, samples=2, rng=1)
+    figure = published_figure(Archive((one,)))
+    assert any(np.array_equal(line.get_ydata(), one.exact) for line in figure.axes[0].lines)
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "published estimator; line: mean field"
+
+
+def test_normalisation():
+    assert published_normalisation(784, 1.5) == pytest.approx(392 * math.log(2 * math.pi * math.e * 1.5), rel=1e-14)
+    for wrong in ((784, 0.058), (784, 0.0), (784, -1.0), (784, math.nan), (0, 1.5)):
+        with pytest.raises(ParameterError, match=r"a weight variance above 0\.0585"):
+            published_normalisation(*wrong)
+
+
+def test_figures_that_cannot_be(by_hand):
+    assert not is_published(by_hand)
+    assert not is_published(Archive())
+    with pytest.raises(ParameterError, match="holds no curve of the published estimator"):
+        published_figure(by_hand)
+    short = published_flow([[1.0, 2.0]], dataclasses.replace(SMALL, depth=1, width=5), networks=2, samples=2, rng=1)
+    with pytest.raises(ParameterError, match="without the last 2 layers nothing is left of 2"):
+        published_figure(Archive((short,)), normalised=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of two networks, after the first and the last epoch."""
+    path = tmp_path_factory.mktemp("files")
+    for seed, weight in enumerate((1.5, 2.5)):
+        for epoch in ("e0-", "e14-"):
+            write_network(path, base=f"{10 * weight:.0f}-13", epoch=epoch, weight=weight, seed=seed)
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluated(folder, tmp_path_factory):
+    """``isingflow published`` on a pipe: the archive, the exit code and what it printed."""
+    path = tmp_path_factory.mktemp("evaluated") / "p.h5"
+    return path, *finish("published", folder, "--samples", 300, "--seed", 3, "--normalise", "-o", path)
+
+
+def test_published_on_a_pipe(evaluated, folder):
+    path, code, output, errors = evaluated
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[-1] == ", ".join(str(path.with_suffix(end)) for end in (".h5", ".png", ".pdf"))
+    found = archive.read(path)
+    assert output.startswith(report.published(found))
+    assert [(one.parameters["label"], one.control_value) for one in found.curves] == [
+        (epoch, weight) for epoch in ("e0", "e14") for weight in (1.5, 2.5)
+    ]
+    assert found.provenance["command"].startswith(f"isingflow published {folder} --samples 300")
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    network = read_network(*find_networks(folder)[0][1:])
+    expected = pushforward_estimate(
+        network.weights, network.biases, network.preactivations, samples=5000, rng=1, variance="reference"
+    )
+    apart = (found.curves[0].value - expected.value)[1:] / np.hypot(found.curves[0].error, expected.error)[1:]
+    assert np.abs(apart).max() < 5
+
+
+def test_published_repeats_bit_for_bit_and_is_redrawn(evaluated, folder, tmp_path, capsys):
+    path, _, printed, _ = evaluated
+    other = tmp_path / "q.h5"
+    arguments = ["published", folder, "--samples", 300, "--seed", 3, "--workers", 1, "-q", "-o", other]
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == printed.splitlines()[:-1]
+    one, again = archive.read(path), archive.read(other)
+    assert [contents(a) for a in one.curves] == [contents(a) for a in again.curves]
+    for name, more in (("plain", []), ("normalised", ["--normalise"])):
+        assert cli.main(["figure", str(path), "-o", str(tmp_path / f"{name}.svg"), *more]) == 0
+    assert (tmp_path / "plain.svg").read_bytes() != (tmp_path / "normalised.svg").read_bytes()
+    capsys.readouterr()
+    assert cli.main(["show", str(path), "--points"]) == 0
+    assert "push-forward of one network, 300 samples\n" in capsys.readouterr().out
+
+
+def test_published_as_printed(folder, tmp_path, capsys):
+    """A pair of files, the order of the notebook, the variance of each layer."""
+    hooks, parameters, _ = find_networks(folder)[1][1:]
+    path = tmp_path / "p.h5"
+    arguments = [
+        "published",
+        hooks,
+        parameters,
+        "--order",
+        "published",
+        "--variance",
+        "layer",
+        "--samples",
+        20,
+        "-o",
+        path,
+    ]
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    words = capsys.readouterr().out
+    assert "[levels in the order of the public notebook]" in words
+    assert "e14" in words
+    assert archive.read(path).curves[0].quantity == "published estimator, e14"

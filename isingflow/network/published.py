@@ -30,7 +30,7 @@ import numpy as np
 
 from isingflow.errors import ArchiveError, IsingflowError, ParameterError
 from isingflow.network.pushforward import checked_layers
-from isingflow.parameters import choice, finite, whole, within_memory
+from isingflow.parameters import NetworkParameters, choice, finite, whole, within_memory
 
 ORDERS = ("number", "published")
 KINDS = {"hooks": "hooks", "para": "para", "parameters": "para", "acc": "acc", "accuracies": "acc"}
@@ -53,6 +53,8 @@ class PublishedNetwork:
         Number of levels, the last of them the output.
     accuracies : float64 (epochs,) or None
         Share of validation images classified rightly, after each epoch.
+    order : {"number", "published"}
+        Order of the levels, as for `read_network`.
     """
 
     weights: tuple
@@ -62,6 +64,17 @@ class PublishedNetwork:
     bias_variance: float
     depth: int
     accuracies: np.ndarray | None = None
+    order: str = "number"
+
+    @property
+    def law(self) -> NetworkParameters:
+        """What such networks are drawn with; its depth counts the layers after level 0."""
+        return NetworkParameters(
+            weight_variance=self.weight_variance,
+            bias_variance=self.bias_variance,
+            depth=self.depth - 1,
+            width=[len(level) for level in self.preactivations],
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -168,6 +181,7 @@ def read_network(hooks, parameters, accuracies=None, *, order="number") -> Publi
         bias_variance=said[1],
         depth=depth,
         accuracies=shares,
+        order=order,
     )
 
 
@@ -249,6 +263,40 @@ def find_networks(directory) -> list[PublishedFiles]:
         networks.append(PublishedFiles("" if epoch < 0 else f"e{epoch}", hooks, parameters, accuracies))
     if not networks:
         raise ArchiveError(f"{directory} holds no hooks-*.hdf5: give the files themselves if they have other names")
+    return networks
+
+
+def list_networks(paths) -> list[PublishedFiles]:
+    """Return the networks of directories, and of pairs of files, hooks first and parameters after.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        Directories, as for `find_networks`, and files of any name, two for each network.
+
+    Returns
+    -------
+    list of PublishedFiles
+        In the order given.
+
+    Raises
+    ------
+    ArchiveError
+        As from `find_networks`.
+    ParameterError
+        If the last file has none to go with it.
+    """
+    rest, networks = [Path(path) for path in paths], []
+    while rest:
+        hooks = rest.pop(0)
+        if hooks.is_dir():
+            networks += find_networks(hooks)
+        elif rest:
+            name = _NAME.fullmatch(hooks.name)
+            label = f"e{int(name['epoch'])}" if name and name["epoch"] else ""
+            networks.append(PublishedFiles(label, hooks, rest.pop(0), None))
+        else:
+            raise ParameterError(f"files must come in pairs HOOKS PARA, got {hooks} without a file of weights")
     return networks
 
 
