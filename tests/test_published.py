@@ -403,6 +403,8 @@ def test_figure_shows_the_numbers_and_tells_epochs_by_lines():
             np.testing.assert_allclose(bar.lines[0].get_ydata(), one.value[: -2 if normalised else None] / unit)
             low, high = np.array([segment[:, 1] for segment in bar.lines[2][0].get_segments()]).T
             np.testing.assert_allclose((high - low) / 2, one.error[: -2 if normalised else None] / unit, atol=1e-12)
+    three = Archive((*found.curves, dataclasses.replace(found.curves[0], quantity="published estimator, e20")))
+    assert [bar.lines[0].get_linestyle() for bar in bars(published_figure(three))] == ["-", "-", ":", ":", "--"]
     assert "dimensionless" in published_figure(found, normalised=True).axes[0].get_ylabel()
     assert "[nats per layer]" in published_figure(found).axes[0].get_ylabel()
     assert published_figure(found).axes[0].get_xlabel() == "layer $m$"

@@ -13,7 +13,6 @@ from isingflow.errors import ParameterError
 from isingflow.plotting.curves import COLOURS, MARKERS, STYLE, control_label
 
 FAMILY = "network/published estimator"
-LINES = ("-", "--", ":", "-.")
 REORDERED = "levels in the order of the public notebook"
 """The flag of a curve whose levels are not those of the network."""
 
@@ -73,7 +72,7 @@ def published_figure(archive, *, normalised=False) -> Figure:
     ----------
     archive : isingflow.archive.Archive
         Its families of the published estimator, as a rule one for each epoch, have lines of their own: solid the first,
-        dashed the second; colours tell weight variances.
+        dashed the last; colours tell weight variances.
     normalised : bool
         Whether to divide by `published_normalisation` and to leave out the last two layers, as the paper does.
 
@@ -95,7 +94,7 @@ def published_figure(archive, *, normalised=False) -> Figure:
         figure = Figure(figsize=(6.6, 4.6), layout="constrained")
         axes = figure.subplots()
         colours = {}
-        for line, curves in zip(itertools.cycle(LINES), families, strict=False):
+        for line, curves in zip(_lines(len(families)), families, strict=True):
             for curve in curves:
                 index = controls.index(curve.control_value)
                 look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
@@ -108,6 +107,12 @@ def published_figure(archive, *, normalised=False) -> Figure:
         handles = [*colours.values(), *_line_handles(families)]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
     return figure
+
+
+def _lines(count):
+    """Solid the first, dashed the last."""
+    between = itertools.islice(itertools.cycle((":", "-.")), max(0, count - 2))
+    return ["-", *between, "--"][:count]
 
 
 def _draw(axes, curve, line, look, normalised):
@@ -142,7 +147,7 @@ def _title(families):
 
 
 def _line_handles(families):
-    for line, curves in zip(itertools.cycle(LINES), families, strict=False):
+    for line, curves in zip(_lines(len(families)), families, strict=True):
         label = curves[0].parameters.get("label") or curves[0].quantity
         if curves[0].reference != "none":
             label += f"; line: {curves[0].reference}"
