@@ -27,6 +27,7 @@ _HOMES = {
     "network_flow": "isingflow.flow",
     "mean_field_flow": "isingflow.flow",
     "phase_diagram": "isingflow.flow",
+    "published_flow": "isingflow.flow",
     "compare": "isingflow.study",
     "read_archive": "isingflow.archive",
     "IsingflowError": "isingflow.errors",

@@ -1,4 +1,4 @@
-"""The command line: ``isingflow compare | phases | show | figure | verify``."""
+"""The command line: ``isingflow compare | phases | published | show | figure | verify``."""
 
 import argparse
 import contextlib
@@ -136,6 +136,46 @@ def _parser():
     phases.add_argument("--points", type=int, default=201, metavar="N", help="values of each (default: %(default)s)")
     _add_study(phases, "phases.h5")
 
+    published = add(
+        "published",
+        _published,
+        "evaluate the published estimator of layers on files of the public notebooks: archive, figure and table",
+        epilog="Writes FILE, and the figure beside it as .png and .pdf. The figure of the paper, as it was printed: "
+        "--order published --normalise.",
+    )
+    published.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="directories with hooks-*.hdf5 and para-*.hdf5, or such files in pairs: HOOKS PARA",
+    )
+    published.add_argument(
+        "--samples", type=int, default=1000, metavar="N", help="samples of level 0 (default: %(default)s)"
+    )
+    published.add_argument(
+        "--variance",
+        default="reference",
+        metavar="KIND",
+        help="what distances are divided by: reference (default), the variance of level 0, as the public notebook "
+        "does; or layer, that of each layer",
+    )
+    published.add_argument(
+        "--order",
+        default="number",
+        metavar="KIND",
+        help="of the layers: number (default), as in the network; or published, as the public notebook takes them",
+    )
+    normalise = {
+        "action": "store_true",
+        "help": "draw as the paper does: over (N_0/2) ln(2 pi e sigma_w^2), without the last two layers",
+    }
+    published.add_argument("--normalise", **normalise)
+    published.add_argument(
+        "--workers", type=int, default=None, metavar="N", help="threads (default: one for each core)"
+    )
+    _add_study(published, "published.h5")
+
     show = add("show", _show, "print what an archive holds")
     show.add_argument("archive", type=Path, metavar="FILE")
     show.add_argument("--points", action="store_true", help="every sampled point, as compare prints them")
@@ -150,6 +190,7 @@ def _parser():
         help=".png, .pdf or .svg (default: FILE with .png, and with .pdf)",
     )
     figure.add_argument("--force", action="store_true", help="overwrite existing pictures given with -o")
+    figure.add_argument("--normalise", **normalise | {"help": f"the published estimator: {normalise['help']}"})
 
     add("verify", _verify, "check the installation against packaged reference values")
     return parser
@@ -230,6 +271,31 @@ def _phases(options):
     return _deliver(options, found, report.phases)
 
 
+def _published(options):
+    from isingflow import report, study
+    from isingflow.parameters import whole
+
+    workers = whole("workers", _cores() if options.workers is None else options.workers)
+    _check_targets(options)
+    with _interrupts() as check, _progress("evaluating", 1.0, quiet=options.quiet) as bar:
+
+        def progress(share):
+            check()
+            bar.update(share - bar.n)
+
+        found = study.published(
+            options.paths,
+            samples=options.samples,
+            variance=options.variance,
+            order=options.order,
+            seed=options.seed,
+            workers=workers,
+            progress=progress,
+            command=options.command_line,
+        )
+    return _deliver(options, found, report.published, normalised=options.normalise)
+
+
 def _values(name, bounds, points, **allowed):
     import numpy as np
 
@@ -252,11 +318,11 @@ def _check_targets(options):
         archive.check_target(path, overwrite=options.force)
 
 
-def _deliver(options, found, words):
+def _deliver(options, found, words, *, normalised=False):
     from isingflow import archive
 
     archive.write(options.output, found, overwrite=options.force)
-    _draw(found, _pictures(options.output))
+    _draw(found, _pictures(options.output), normalised=normalised)
     print(words(found))
     print(f"{options.output}, {', '.join(map(str, _pictures(options.output)))}")
     return 0
@@ -306,12 +372,21 @@ def _progress(words, total, *, quiet):
     )
 
 
-def _draw(found, paths):
-    if found.diagrams:
-        from isingflow.plotting.phases import phases_figure as draw
+def _draw(found, paths, *, normalised=False):
+    from isingflow.plotting.published import is_published, published_figure
+
+    if is_published(found):
+        figure = published_figure(found, normalised=normalised)
+    elif normalised:
+        raise ParameterError("--normalise is for archives of isingflow published")
+    elif found.diagrams:
+        from isingflow.plotting.phases import phases_figure
+
+        figure = phases_figure(found)
     else:
-        from isingflow.plotting.compare import compare_figure as draw
-    figure = draw(found)
+        from isingflow.plotting.compare import compare_figure
+
+        figure = compare_figure(found)
     for path in paths:
         _save(figure, path)
 
@@ -345,7 +420,7 @@ def _figure(options):
         archive.check_target(path, overwrite=options.force or not options.output)
         if path.exists() and path.samefile(options.archive):
             raise ParameterError(f"{path} is the archive itself: name the picture with -o")
-    _draw(found, paths)
+    _draw(found, paths, normalised=options.normalise)
     print("\n".join(map(str, paths)))
     return 0
 

@@ -82,6 +82,7 @@ def table(archive: Archive) -> str:
         if not first.samples:
             continue
         unit = "networks" if first.system == "network" else "configurations"
+        unit = "samples" if first.estimator == "push-forward of one network" else unit
         lines.append(_RULE)
         lines.append(f"{family}: D(p_0||p_n) in nats per {first.per}; {first.estimator}, {first.samples} {unit}")
         lines.append(f"reference: {first.reference}")
@@ -155,6 +156,27 @@ def phases(archive: Archive) -> str:
     if not archive.histograms:
         lines.append("no histograms: only tanh and erf networks without residual strength are sampled")
     return "\n".join(lines)
+
+
+def published(archive: Archive) -> str:
+    """Return the published estimator at some of the layers, a line for each network."""
+    curves = [curve for family in archive.families().values() for curve in family]
+    layers = [layer for layer in (1, 2, 5, 10, 20, 50) if layer < max(len(curve.levels) for curve in curves)]
+    lines = [
+        f"published estimator in nats per layer; {curves[0].samples} samples of level 0",
+        f"{'epoch':>6} {'weight variance':>16} {'bias variance':>14} {'levels':>7}"
+        + "".join(f"{f'layer {layer}':>16}" for layer in layers),
+    ]
+    for curve in curves:
+        words = [
+            with_error(curve.value[layer], curve.error[layer]) if layer < len(curve.levels) else "-" for layer in layers
+        ]
+        lines.append(
+            f"{curve.parameters['label'] or '-':>6} {curve.control_value:>16.6g} "
+            f"{curve.parameters['bias_variance']:>14.6g} {len(curve.levels):>7d}" + "".join(f"{w:>16}" for w in words)
+        )
+    doubts = dict.fromkeys(flag for curve in curves for flag in curve.flags)
+    return "\n".join([*lines, *(f"[{doubt}]" for doubt in doubts)])
 
 
 def _diagram(diagram):

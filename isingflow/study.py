@@ -19,10 +19,13 @@ from isingflow import executors
 from isingflow.archive import Archive
 from isingflow.flow import chain, network, square
 from isingflow.flow.phases import INVERSES, activation_histogram, fixed_point_maps, phase_diagram
+from isingflow.flow.published import published_curve
 from isingflow.ising.square import CRITICAL_COUPLING
 from isingflow.network import meanfield
 from isingflow.network.inputs import digits, normalise, white_noise
 from isingflow.network.propagation import propagate
+from isingflow.network.published import ORDERS, list_networks, read_network
+from isingflow.network.pushforward import VARIANCES
 from isingflow.parameters import (
     INPUTS,
     ChainParameters,
@@ -315,6 +318,55 @@ def phases(
     report(1.0)
     found = {"diagrams": (diagram,), "maps": maps, "histograms": tuple(histograms)}
     return Archive(provenance=_provenance(started, seed, command), **found)
+
+
+def published(
+    paths, *, samples=1000, variance="reference", order="number", seed=1, workers=1, progress=None, command=""
+) -> Archive:
+    """Evaluate the published estimator on files of the public notebooks, as ``isingflow published`` does.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        Directories, or pairs of files, as for `isingflow.network.published.list_networks`.
+    samples : int
+        Samples of level 0 for each network, at least 2.
+    variance : {"layer", "reference"}
+        As for `isingflow.network.pushforward.pushforward_estimate`.
+    order : {"number", "published"}
+        As for `isingflow.network.published.read_network`.
+    seed : int
+        Root seed, from 0 to 2**64 - 1.
+    workers : int
+        Threads, at least 1; the numbers do not depend on it.
+    progress : callable, optional
+        Called with the share that is done, in (0, 1].
+    command : str
+        What the archive says it was made by.
+
+    Returns
+    -------
+    Archive
+        A curve for each network; networks of one epoch are one family.
+
+    Raises
+    ------
+    ParameterError, ArchiveError
+        If an argument is out of range, or a file is missing or wrong.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    seed, workers, samples = checked_seed(seed), whole("workers", workers), whole("samples", samples, low=2)
+    choice("variance", variance, VARIANCES)
+    choice("order", order, ORDERS)
+    files, curves = list_networks(paths), []
+    for one in files:
+        read = read_network(one.hooks, one.parameters, one.accuracies, order=order)
+        rng = stream(seed, read.law, f"published estimator, {one.label}")
+        given = {"samples": samples, "variance": variance, "label": one.label, "workers": workers}
+        curves.append(published_curve(read, rng=rng, **given))
+        if progress:
+            progress(len(curves) / len(files))
+    return Archive(tuple(curves), provenance=_provenance(started, seed, command))
 
 
 def _provenance(started, seed, command):

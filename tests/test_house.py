@@ -86,6 +86,8 @@ def loaded_by(statement):
         ("import isingflow.plotting.compare", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.plotting.phases", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.archive", {"numba", "matplotlib", "sklearn", "scipy"}),
+        ("import isingflow.network.published", {"numba", "h5py", "matplotlib", "sklearn"}),
+        ("import isingflow.plotting.published", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.ising.square, isingflow.divergence.estimate", {"numba", "h5py", "matplotlib", "sklearn"}),
         ("import isingflow.network.inputs", {"numba", "h5py", "matplotlib", "scipy", "sklearn"}),
     ],
@@ -120,6 +122,7 @@ def test_public_names():
         "mutual_information",
         "network_flow",
         "phase_diagram",
+        "published_flow",
         "read_archive",
         "square_flow",
     }
@@ -179,6 +182,27 @@ def test_public_names():
         ("network.image_files", "idx", "(path)"),
         ("network.meanfield", "critical_weight_variance", "(bias_variance, *, activation='tanh', residual=0.0)"),
         ("network.meanfield", "uniformity_variance", "(*, activation='tanh')"),
+        (
+            "network.pushforward",
+            "pushforward_entropy",
+            "(weights, biases, preactivations, *, samples, rng=None, activation='tanh', residual=0.0, "
+            "variance='layer', workers=1)",
+        ),
+        ("network.published", "read_network", "(hooks, parameters, accuracies=None, *, order='number')"),
+        ("network.published", "read_result", "(path)"),
+        ("network.published", "find_networks", "(directory)"),
+        ("network.published", "list_networks", "(paths)"),
+        (
+            "flow",
+            "published_flow",
+            "(inputs, network, *, networks, samples, rng, variance='layer', workers=1)",
+        ),
+        (
+            "flow",
+            "published_curve",
+            "(network, *, samples, rng, variance='reference', label='', workers=1)",
+        ),
+        ("plotting.published", "published_normalisation", "(neurons, weight_variance)"),
         (
             "divergence.estimate",
             "kl_divergence",

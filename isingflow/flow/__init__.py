@@ -3,6 +3,15 @@
 from isingflow.flow.chain import chain_flow
 from isingflow.flow.network import mean_field_flow, network_flow
 from isingflow.flow.phases import phase_diagram
+from isingflow.flow.published import published_curve, published_flow
 from isingflow.flow.square import square_flow
 
-__all__ = ["chain_flow", "mean_field_flow", "network_flow", "phase_diagram", "square_flow"]
+__all__ = [
+    "chain_flow",
+    "mean_field_flow",
+    "network_flow",
+    "phase_diagram",
+    "published_curve",
+    "published_flow",
+    "square_flow",
+]
