@@ -47,7 +47,7 @@ def carried(phi, weight, bias):
 
 
 def mean_square(phi, weight, bias, mean):
-    """``E|W phi + b - mean|^2``, multiplied out over all pairs of neurons, of which a list is kept (5 GB at width 784)."""
+    """``E|W phi + b - mean|^2``, multiplied out over pairs of neurons, of which a list is kept (5 GB at width 784)."""
     columns, shift = weight.T.copy(), bias - mean
     products = [one * other for one in phi for other in phi]
     averages = iter([np.sum(product) / len(product) for product in products])
