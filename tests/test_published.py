@@ -312,9 +312,11 @@ def test_curve_of_random_networks_is_a_mean_over_them():
     values = []
     for rng in np.random.default_rng(4).spawn(3):
         before, weights, biases, levels = np.array([1.0, 2.0, 0.5]), [], [], []
+        (of_the_network,) = rng.spawn(1)
         for width in SMALL.widths:
-            weights.append(rng.normal(size=(width, len(before))) * math.sqrt(1.5 / len(before)))
-            biases.append(rng.normal(size=width) * math.sqrt(0.05))
+            normals = of_the_network.normal(size=(width, len(before) + 1))
+            weights.append(normals[:, :-1] * math.sqrt(1.5 / len(before)))
+            biases.append(normals[:, -1] * math.sqrt(0.05))
             levels.append(weights[-1] @ before + biases[-1])
             before = np.tanh(levels[-1])
         values.append(pushforward_entropy(weights, biases, levels, samples=8, rng=rng))
