@@ -655,7 +655,7 @@ def uniformity_crossing(*, activation="tanh", residual=0.0):
     return float(weight[0]), float(bias[0])
 
 
-def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
+def pair_levels(variance, gap, network: NetworkParameters):
     """Return variance and correlation gap through the layers, for two inputs of the same variance at level 0.
 
     Parameters
@@ -666,8 +666,6 @@ def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
         ``1 - c_0``, dimensionless, in [0, 2].
     network : NetworkParameters
         Its width is not used: this is the limit of infinite width.
-    residual : float
-        ``r``, dimensionless, in [0, 10].
 
     Returns
     -------
@@ -681,7 +679,7 @@ def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
 
     References
     ----------
-    Poole et al., arXiv:1606.05340, Eqs. 3 and 5.
+    Poole et al., arXiv:1606.05340, Eqs. 3 and 5; with a residual connection Yang & Schoenholz, arXiv:1712.08969.
 
     Examples
     --------
@@ -689,7 +687,7 @@ def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
     >>> pair_levels(0.5, 0.4, network)[0].round(9).tolist()
     [0.5, 0.597352616, 0.656422835]
     """
-    phi, strength = named(network.activation), _strength(residual, settling=False)
+    phi, strength = named(network.activation), network.residual**2
     weight, bias = (_checked(name, [getattr(network, name)]) for name in ("weight_variance", "bias_variance"))
     variances, gaps = np.empty((2, network.depth + 1, 1))
     variances[0] = finite("variance", variance, **_RANGES["variance"])
