@@ -17,11 +17,12 @@ independent in mean field with variances ``A = q (1 - gap/2)`` and ``B = q gap/2
 about zero, and exchange of the inputs keeps it from mixing with ``A`` and ``B`` at this order, though its square shifts
 their means. All is relative, to ``A``, ``B`` and ``sqrt(A B)``, and so keeps its digits however small the gap is.
 
-A residual connection, ``z' = r z + g`` with ``g ~ N(0, G)``, gives neurons a memory. In mean field they stay independent
-normal variables, of variance ``Q' = r^2 Q + G(Q)``, but a layer's departure from that law shows again in the next one:
-the mean over neurons of the n-th Hermite polynomial departs by ``f_n/sqrt(N)``, of which ``rho^n f_n`` is left one layer
-further, ``rho = r sqrt(Q/Q')``, beside new noise. The departure ``xi = sum_n a_n f_n`` of ``sigma_w^2 phi^2`` is thus
-correlated with what earlier layers have made of ``Q``. With ``p_n`` the covariance of ``Q`` and ``f_n``, times N,
+A residual connection, ``z' = r z + g`` with ``g ~ N(0, G)``, gives neurons a memory. In mean field they stay
+independent normal variables, of variance ``Q' = r^2 Q + G(Q)``, but a layer's departure from that law shows again in
+the next one: the mean over neurons of the n-th Hermite polynomial departs by ``f_n/sqrt(N)``, of which ``rho^n f_n`` is
+left one layer further, ``rho = r sqrt(Q/Q')``, beside new noise. The departure ``xi = sum_n a_n f_n`` of
+``sigma_w^2 phi^2`` is thus correlated with what earlier layers have made of ``Q``. With ``p_n`` the covariance of ``Q``
+and ``f_n``, times N,
 
     v' = J v J^T + J p a^T + a p^T J^T + sigma_w^4 Cov[phi phi^T],      p'_n = rho^n (J p_n + a_n),
     d' = J d + F'' v / 2 + sum_n (da_n/dQ) p_n,                         J = r^2 + F',
