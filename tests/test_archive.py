@@ -354,7 +354,7 @@ VALUE = f"{WINDOWS}/value"
     ("edit", "message"),
     [
         (attribute("/", "format", "netcdf"), "is an HDF5 file of something else"),
-        (attribute("/", "schema", 4), "has schema 4; this version reads up to 3: update isingflow"),
+        (attribute("/", "schema", 5), "has schema 5; this version reads up to 4: update isingflow"),
         (attribute("/", "schema", 0), "has schema 0"),
         (attribute("/", "schema", "new"), "no readable"),
         (attribute("/", "note", h5py.Empty("f8")), "neither text nor a number"),
