@@ -390,7 +390,7 @@ def test_mean_field_of_residual_networks():
     curve = mean_field_flow(THREE, network)
     plain = mean_field_flow(THREE, NetworkParameters(weight_variance=3.125, bias_variance=0.0625, depth=9, width=1))
     assert (curve.quantity, curve.regime) == ("3 inputs, residual, mean field", "saturating")
-    assert curve.value[-1] == pytest.approx(curve.asymptote, rel=1e-6)
+    assert curve.value[-1] == pytest.approx(curve.asymptote, rel=1e-4)
     assert curve.scale > plain.scale
     assert "residual" not in plain.parameters
     growing = mean_field_flow(THREE, dataclasses.replace(network, residual=1.0, depth=9))
