@@ -26,6 +26,8 @@ _HOMES = {
     "square_flow": "isingflow.flow",
     "network_flow": "isingflow.flow",
     "mean_field_flow": "isingflow.flow",
+    "layer_flow": "isingflow.flow",
+    "activation_entropy": "isingflow.flow",
     "phase_diagram": "isingflow.flow",
     "published_flow": "isingflow.flow",
     "compare": "isingflow.study",

@@ -4,9 +4,9 @@ A family of curves, ``system/quantity``, is a group. Its datasets have the axes 
 dimension scales: the control parameter by its own name and the level. Every estimate ``x`` has its ``x_error`` beside
 it; parameters are coordinates, text parameters attributes of the group. What there is none of is NaN. The group
 ``scale_lines/system`` holds the exact scale against the control parameter. The records of `isingflow.diagram` are
-numbered groups below ``phase_diagrams``, ``maps`` and ``histograms``: arrays are datasets, along dimension scales,
-numbers and texts attributes. Attributes of the file say the format, the schema and the provenance. ``h5dump``, h5py
-and ``xarray.open_dataset(path, engine="h5netcdf", group=...)`` read it.
+numbered groups below ``phase_diagrams``, ``maps``, ``histograms`` and ``entropies``: arrays are datasets, along
+dimension scales, numbers and texts attributes. Attributes of the file say the format, the schema and the provenance.
+``h5dump``, h5py and ``xarray.open_dataset(path, engine="h5netcdf", group=...)`` read it.
 
 A file is written under a temporary name, synced, closed and renamed: whole or not at all. Nothing in it is a pickle or
 a reference, links out of it are not followed, and every dataset carries a checksum. So does all else that is read: in
@@ -27,13 +27,13 @@ import h5py
 import numpy as np
 
 from isingflow.curve import REGIMES, SERIES, SUMMARY, LevelCurve, ScaleLine
-from isingflow.diagram import ActivationHistogram, FixedPointMap, PhaseDiagram, arrays
+from isingflow.diagram import ActivationEntropy, ActivationHistogram, FixedPointMap, PhaseDiagram, arrays
 from isingflow.errors import ArchiveError, ParameterError
 from isingflow.parameters import within_memory
 
 FORMAT = "isingflow"
-SCHEMA = 3
-"""1 holds curves and lines alone, 2 no reference "mean field, 1/width"; the rest of the layout is the same."""
+SCHEMA = 4
+"""1 holds curves and lines alone, 2 no reference "mean field, 1/width", 3 no entropies; the rest is the same."""
 
 _FILE_FORMAT = ("v110", "v110")
 _SYSTEMS = ("chain", "square", "network")
@@ -42,6 +42,7 @@ _RECORDS = {
     "phase_diagrams": ("diagrams", PhaseDiagram),
     "maps": ("maps", FixedPointMap),
     "histograms": ("histograms", ActivationHistogram),
+    "entropies": ("entropies", ActivationEntropy),
 }
 """Groups of the file, and the fields and the kinds of records they hold."""
 
@@ -51,6 +52,8 @@ _NAMES = {
     "bias_variances": "bias_variance",
     "edges": "edge",
     "centres": "centre",
+    "levels": "level",
+    "widths": "width",
     "slopes": "slope",
 }
 _TEXTS = ("quantity", "per", "control", "level_name", "reference", "estimator")
@@ -88,7 +91,13 @@ _OF_RECORDS = {
     "density": "share of the activations over the width of the bin",
     "density_error": "standard error",
     "density_exact": "mean-field density, mean over the bin",
+    "levels": "layer",
+    "widths": "neurons",
+    "value": "entropy of the activations",
+    "error": "standard error",
+    "exact": "mean-field entropy",
 }
+_UNITS_OF_RECORDS = {"xi_q": "layer", "xi_c": "layer", "value": "nat", "error": "nat", "exact": "nat"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +113,7 @@ class Archive:
     diagrams : tuple of PhaseDiagram
     maps : tuple of FixedPointMap
     histograms : tuple of ActivationHistogram
+    entropies : tuple of ActivationEntropy
     """
 
     curves: tuple = ()
@@ -112,6 +122,7 @@ class Archive:
     diagrams: tuple = ()
     maps: tuple = ()
     histograms: tuple = ()
+    entropies: tuple = ()
 
     def families(self) -> dict:
         """Return the curves by family, in order."""
@@ -313,7 +324,7 @@ def _write_record(group, record):
         scales[axis] = _dataset(group, _NAMES.get(axis, axis), getattr(record, axis), "1", _OF_RECORDS[axis])
         scales[axis].make_scale(_NAMES.get(axis, axis))
     for name in (name for name in axes_of if name not in scales):
-        unit = "layer" if name in ("xi_q", "xi_c") else "1"
+        unit = _UNITS_OF_RECORDS.get(name, "1")
         dataset = _dataset(group, _NAMES.get(name, name), getattr(record, name), unit, _OF_RECORDS[name])
         for dimension, axis in enumerate(axes_of[name]):
             dataset.dims[dimension].attach_scale(scales[axis])

@@ -11,7 +11,7 @@ from dataclasses import field
 import numpy as np
 
 from isingflow.errors import ParameterError
-from isingflow.parameters import choice, finite, whole
+from isingflow.parameters import ENSEMBLES, choice, finite, whole
 
 STABILITIES = ("attracting", "repelling", "neutral")
 
@@ -161,6 +161,57 @@ class FixedPointMap(_Record):
         ascending("x", self.x)
         for name in ("residual", "weight_variance", "bias_variance"):
             self._set(**{name: finite(name, getattr(self, name))})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ActivationEntropy(_Record):
+    """Differential entropy of the activations of one neuron over networks, level by level.
+
+    Attributes
+    ----------
+    activation : {"tanh", "erf"}
+        Those whose images have a density.
+    residual, weight_variance, bias_variance : float
+        ``r``, ``sigma_w^2``, ``sigma_b^2``, dimensionless.
+    levels : numpy.ndarray
+        float64 (k,): layers, ascending.
+    widths : numpy.ndarray
+        float64 (k,): neurons of each level.
+    value, error : numpy.ndarray
+        float64 (k,): ``h(phi(z)) = h(z) + E[ln phi'(z)]``, nats, and one standard error of it.
+    exact : numpy.ndarray
+        float64 (k,): its mean-field value, nats.
+    networks : int
+        How many were sampled.
+    ensemble : {"conditional", "weights"}
+        How they were drawn; the laws are the same.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, the levels do not ascend, or a word is not one of those above.
+    """
+
+    activation: str
+    residual: float
+    weight_variance: float
+    bias_variance: float
+    levels: np.ndarray = field(metadata=_along("levels"))
+    widths: np.ndarray = field(metadata=_along("levels"))
+    value: np.ndarray = field(metadata=_along("levels"))
+    error: np.ndarray = field(metadata=_along("levels"))
+    exact: np.ndarray = field(metadata=_along("levels"))
+    networks: int
+    ensemble: str
+
+    def __post_init__(self):
+        super().__post_init__()
+        ascending("levels", self.levels)
+        choice("activation", self.activation, ("tanh", "erf"))
+        choice("ensemble", self.ensemble, ENSEMBLES)
+        for name in ("residual", "weight_variance", "bias_variance"):
+            self._set(**{name: finite(name, getattr(self, name))})
+        self._set(networks=whole("networks", self.networks, low=0))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

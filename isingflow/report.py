@@ -145,6 +145,7 @@ def contents(archive: Archive) -> str:
         lines += ["", f"scale of {line.system} against {line.control}: {len(line.values)} {line.reference} points"]
     if archive.diagrams:
         lines += ["", phases(archive)]
+    lines += ["", *map(_entropy, archive.entropies)] if archive.entropies else []
     return "\n".join(lines)
 
 
@@ -215,6 +216,14 @@ def _histogram(one):
     return (
         f"{_where(one)}: activations in layer {one.layer} of {one.networks} networks of width {one.width}, "
         f"{np.sqrt(np.mean(away**2)):.2f} standard errors from mean field (root mean square of {len(away)} bins)"
+    )
+
+
+def _entropy(one):
+    found = with_error(one.value[-1], one.error[-1])
+    return (
+        f"{_where(one)}: {one.activation} activations in layer {one.levels[-1]:g} of {one.networks} networks have the "
+        f"entropy {found} nats, mean field {one.exact[-1]:.6g}"
     )
 
 

@@ -166,9 +166,9 @@ def cost(task) -> float:
         return 0.05 + 5e-8 * task.sites * task.samples
     if isinstance(task, SquareParameters):
         return 0.5 + 3e-8 * task.side**2 * (4 * task.samples + 600)
-    layers = task.networks * task.network.width * task.network.depth
-    per_neuron = 8e-8 if task.ensemble == "conditional" else 7e-9 * task.network.width
-    return 0.01 * task.network.depth + layers * per_neuron
+    neurons = task.networks * sum(task.network.widths[1:])
+    per_neuron = 8e-8 if task.ensemble == "conditional" else 7e-9 * max(task.network.widths)
+    return 0.01 * task.network.depth + neurons * per_neuron
 
 
 def run(tasks, *, seed, workers=1, progress=None) -> tuple:

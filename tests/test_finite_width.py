@@ -21,9 +21,9 @@ ACTIVATIONS = ["tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear"]
 POINTS = {"ordered": 1.5, "edge": 1.760954640, "chaotic": 2.5}
 
 
-def network_of(weight=1.5, bias=0.05, depth=6, width=64, activation="tanh"):
+def network_of(weight=1.5, bias=0.05, depth=6, width=64, activation="tanh", residual=0.0):
     return NetworkParameters(
-        weight_variance=weight, bias_variance=bias, depth=depth, width=width, activation=activation
+        weight_variance=weight, bias_variance=bias, depth=depth, width=width, activation=activation, residual=residual
     )
 
 
@@ -96,28 +96,28 @@ def finite_differences(function, base, step):
 @pytest.mark.parametrize("base", [(0.8, 0.2), (0.3, 0.9), (40.0, 10.0), (5.0, 1e-3)])
 def test_derivatives_of_the_closed_forms(activation, base):
     network, base = network_of(activation=activation), np.array([*base, 0.0])
-    after, jacobian, hessian, _ = finite_width._expansion_of_two(named(activation), base[:2], 1.5, 0.05)
+    found = finite_width._expansion(named(activation), base[:2], network)
     # of hard_tanh the closed form is an integral
     step, tolerance = (3e-3, 1e-6) if activation == "hard_tanh" else (1e-3, 1e-8)
-    np.testing.assert_allclose(after, next_covariance(base, network)[:2], rtol=1e-5 * tolerance, atol=2e-13)
+    np.testing.assert_allclose(found.variances, next_covariance(base, network)[:2], rtol=1e-5 * tolerance, atol=2e-13)
     expected = finite_differences(lambda x: next_covariance(x, network), base, step)
-    np.testing.assert_allclose(jacobian, expected[0], atol=tolerance)
-    np.testing.assert_allclose(hessian, expected[1][:2], atol=10 * step**2)
+    np.testing.assert_allclose(found.jacobian, expected[0], atol=tolerance)
+    np.testing.assert_allclose(found.hessian, expected[1][:2], atol=10 * step**2)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("base", [(0.8, 0.2), (0.3, 0.9)])
 def test_noise_on_a_plain_grid(activation, base):
     phi, roots = named(activation), np.sqrt(base)
-    after, *_, noise = finite_width._expansion_of_two(phi, np.array(base), 1.5, 0.05)
+    found = finite_width._expansion(phi, np.array(base), network_of())
     x = np.linspace(-10, 10, 1001)
     s, d = np.meshgrid(roots[0] * x, roots[1] * x, indexing="ij")
     weights = np.exp(-(x**2) / 2)
     weights = np.outer(weights, weights).ravel() / weights.sum() ** 2
     one, other = phi(s + d).ravel() / 2, phi(s - d).ravel() / 2
     values = 1.5 * np.stack([(one + other) ** 2, (one - other) ** 2, one**2 - other**2])
-    expected = np.cov(values, aweights=weights, ddof=0) / np.outer(scale_of(after), scale_of(after))
-    np.testing.assert_allclose(noise, expected, rtol=1e-4, atol=1e-10)
+    expected = np.cov(values, aweights=weights, ddof=0) / np.outer(scale_of(found.variances), scale_of(found.variances))
+    np.testing.assert_allclose(found.noise, expected, rtol=1e-4, atol=1e-10)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -336,25 +336,155 @@ def test_simulated_networks(weight):
 @pytest.mark.parametrize("weight", POINTS.values(), ids=POINTS)
 @pytest.mark.parametrize("change", ["no W", "half the second derivative", "no noise of W", "fan-in late by a layer"])
 def test_that_comparison_can_fail(weight, change, monkeypatch):
-    exact, calls = finite_width._expansion_of_two, []
+    exact, calls = finite_width._expansion, []
 
     def wrong(*arguments):
-        after, jacobian, hessian, noise = exact(*arguments)
+        layer = exact(*arguments)
         calls.append(arguments)
         if change == "no W":
-            hessian[:, 2, 2] = 0
+            layer.hessian[:, 2, 2] = 0
         elif change == "half the second derivative":
-            hessian /= 2
+            layer.hessian[:] /= 2
         elif change == "no noise of W":
-            noise[2, 2] = 0
+            layer.noise[2, 2] = 0
         elif len(calls) == 1:
-            noise[:] = 0
-        return after, jacobian, hessian, noise
+            layer.noise[:] = 0
+        return layer
 
     found, errors = ensembles_at(weight)
-    monkeypatch.setattr(finite_width, "_expansion_of_two", wrong)
+    monkeypatch.setattr(finite_width, "_expansion", wrong)
     off = np.abs(found - predicted(network_of(weight, depth=10)))[:, -3:]
     assert (off > np.maximum(0.05 * np.abs(found[:, -3:]), 5 * errors[:, -3:])).any()
+
+
+# residual networks: neurons remember, so that a layer's fluctuation and what made its variance go together
+
+
+@pytest.mark.parametrize("residual", [0.5, 1.3])
+def test_linear_residual_networks(residual):
+    """``S' = r^2 S + 2 r z.g/N + g.g/N`` with ``g ~ N(0, w S + b)``: mean and variance of S close by themselves."""
+    network = network_of(0.9, 0.2, 8, activation="linear", residual=residual)
+    for found in (input_correction(0.7, network), pair_correction(0.7, 1.6, network)):
+        q, v = 0.7, 2 * 0.7**2
+        for level in range(9):
+            assert found.variance[level] == pytest.approx(q, rel=1e-13)
+            assert found.second_moment_fluctuation[level] == pytest.approx(v, rel=1e-9)
+            fresh = 0.9 * q + 0.2
+            v = (residual**2 + 0.9) ** 2 * v + 4 * residual**2 * q * fresh + 2 * fresh**2
+            q = residual**2 * q + fresh
+        np.testing.assert_allclose(found.variance_correction, 0, atol=1e-8 * q)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "erf", "relu", "hard_tanh"])
+def test_either_of_two_is_one_in_residual_networks(activation):
+    network = network_of(activation=activation, residual=0.5)
+    one, two = input_correction(1.0, network), pair_correction(1.0, 0.4, network)
+    for name in ("variance", "variance_correction", "variance_fluctuation", "second_moment_fluctuation"):
+        np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-5, atol=1e-12)
+    variances, gaps = meanfield.pair_levels(1.0, 0.4, network)
+    np.testing.assert_allclose(two.variance, variances, rtol=1e-12)
+    np.testing.assert_allclose(two.gap, gaps, rtol=1e-11)
+
+
+@pytest.mark.parametrize(("activation", "close"), [("tanh", 1e-6), ("relu", 1e-9), ("hard_tanh", 1e-6)])
+def test_more_polynomials_change_nothing(activation, close, monkeypatch):
+    network = network_of(activation=activation, residual=0.8)
+    few = input_correction(1.0, network)
+    monkeypatch.setattr(finite_width, "MODES", 2 * finite_width.MODES)
+    many = input_correction(1.0, network)
+    np.testing.assert_allclose(few.variance_correction, many.variance_correction, rtol=close, atol=close)
+
+
+def test_a_weak_residual_connection_changes_little():
+    plain, residual = (pair_correction(1.0, 0.4, network_of(residual=r)) for r in (0.0, 1e-6))
+    for name in ("curve_correction", "gap_correction", "second_moment_fluctuation"):
+        np.testing.assert_allclose(getattr(residual, name), getattr(plain, name), rtol=1e-9, atol=1e-11)
+
+
+def simulated_residual(network, networks, seed):
+    """Relative means and errors of ``sum z^2 / N`` at the last level, and its variance, times width; one input.
+
+    Control variates of mean zero, fitted: powers of z averaged over a layer, less their mean given the layer before.
+    """
+    rng, variance = np.random.default_rng(seed), 1.0
+    strength, weight, bias = network.residual, network.weight_variance, network.bias_variance
+    z = rng.normal(size=(networks, network.width))
+    square = np.mean(z**2, axis=1)
+    controls = [square - variance, np.mean(z**4, axis=1) - 3 * variance**2]
+    for _ in range(network.depth):
+        fresh = weight * np.mean(np.tanh(z) ** 2, axis=1) + bias
+        kept = strength * z
+        fourth = np.mean(kept**4, axis=1) + 6 * fresh * strength**2 * square + 3 * fresh**2
+        second = strength**2 * square + fresh
+        z = kept + np.sqrt(fresh)[:, None] * rng.normal(size=z.shape)
+        square = np.mean(z**2, axis=1)
+        controls += [square - second, np.mean(z**4, axis=1) - fourth]
+    theory = input_correction(1.0, network).variance[-1]
+    controls, change = np.stack(controls, axis=1), square / theory - 1
+    rest = change - controls @ np.linalg.lstsq(controls, change, rcond=None)[0]
+    scale = network.width
+    return scale * rest.mean(), scale * rest.std() / math.sqrt(networks), scale * square.var()
+
+
+@functools.cache
+def residual_limits(residual, weight):
+    """Coefficients at infinite width, lines in 1/N through three widths, and the error of the first."""
+    widths = np.array([20, 40, 80])
+    rows = [
+        simulated_residual(network_of(weight, depth=10, width=width, residual=residual), 12_000, width)
+        for width in widths.tolist()
+    ]
+    means, errors, variances = np.array(rows).T
+    line = np.linalg.pinv(np.stack([np.ones(3), 1 / widths], axis=1))[0]
+    return line @ means, math.sqrt(line**2 @ errors**2), line @ variances
+
+
+RESIDUAL = [(0.5, 1.5), (0.9, 0.4)]
+
+
+@pytest.mark.parametrize(("residual", "weight"), RESIDUAL)
+def test_simulated_residual_networks(residual, weight):
+    correction, error, fluctuation = residual_limits(residual, weight)
+    theory = input_correction(1.0, network_of(weight, depth=10, residual=residual))
+    expected = theory.variance_correction[-1] / theory.variance[-1]
+    assert error < 0.065 * abs(expected)
+    assert abs(correction - expected) < min(5 * error, 0.05 * abs(expected))  # both: the seeds are fixed
+    assert fluctuation == pytest.approx(theory.second_moment_fluctuation[-1], rel=0.05)
+
+
+@pytest.mark.parametrize(("residual", "weight"), RESIDUAL)
+def test_that_comparison_can_fail_without_memory(residual, weight, monkeypatch):
+    exact = finite_width._expansion
+    monkeypatch.setattr(
+        finite_width, "_expansion", lambda *given: (layer := exact(*given))._replace(decay=0 * layer.decay)
+    )
+    correction, error, fluctuation = residual_limits(residual, weight)
+    theory = input_correction(1.0, network_of(weight, depth=10, residual=residual))
+    off = abs(correction - theory.variance_correction[-1] / theory.variance[-1])
+    assert off > max(5 * error, 0.05 * abs(correction))
+    assert fluctuation != pytest.approx(theory.second_moment_fluctuation[-1], rel=0.05)
+
+
+def test_unequal_widths():
+    """Coefficients of one over the first width; the noise of each layer goes with the inverse of its own."""
+    plain = network_of(0.9, 0.2, 3, activation="linear")
+    found = input_correction(0.7, network_of(0.9, 0.2, 3, width=(10, 20, 5, 40), activation="linear"))
+    q, v = 0.7, 0.0
+    for level, ratio in enumerate((1.0, 0.5, 2.0, 0.25)):
+        assert found.variance_fluctuation[level] == pytest.approx(v, rel=1e-12)
+        assert found.second_moment_fluctuation[level] == pytest.approx(v + 2 * q**2 * ratio, rel=1e-12)
+        v = 0.9**2 * (v + 2 * q**2 * ratio)
+        q = 0.9 * q + 0.2
+    np.testing.assert_array_equal(found.variance, input_correction(0.7, plain).variance)
+    # where all layers after the first are wider alike, what they add shrinks alike
+    one, half = (pair_correction(1.0, 0.4, network_of(width=(8, *6 * [width]))) for width in (8, 16))
+    first = pair_correction(1.0, 0.4, network_of(width=(8, *6 * [8 * 10**9])))
+    np.testing.assert_allclose(
+        half.curve_correction - first.curve_correction,
+        (one.curve_correction - first.curve_correction) / 2,
+        rtol=1e-6,
+        atol=1e-9,
+    )
 
 
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, "leaky_relu(-1)"])

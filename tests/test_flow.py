@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +17,15 @@ from isingflow import (
     network_flow,
     square_flow,
 )
+from isingflow.archive import Archive, read, write
 from isingflow.flow import chain as chain_room
 from isingflow.flow import network as network_room
 from isingflow.flow import square as square_room
 from isingflow.ising import chain, pair, square
 from isingflow.network import meanfield
+from isingflow.network.activations import named
 from isingflow.network.finite_width import input_correction, pair_correction
+from isingflow.network.inputs import input_kernel
 from isingflow.network.propagation import propagate
 from isingflow.parameters import ChainParameters, SquareParameters
 
@@ -329,6 +333,83 @@ def test_every_activation_flows_as_its_mean_field_says(activation):
     assert np.all(np.abs(curve.value - curve.exact)[1:] < allowed)
     other = mean_field_flow(THREE[:2], dataclasses.replace(network, activation="tanh"))
     assert np.abs(other.value - curve.exact)[-1] > allowed[-1]
+
+
+# residual networks and levels of unequal widths
+
+
+def sampled_by_hand(network, networks, seed):
+    """Moments of `PAIR`, level by level, of networks whose every weight is drawn; as of a propagation."""
+    rng, phi = np.random.default_rng(seed), named(network.activation)
+    inputs = np.array(PAIR)
+    weight, bias = math.sqrt(network.weight_variance), math.sqrt(network.bias_variance)
+    z, sums, products = inputs[None], [], []
+    for level, width in enumerate(network.widths):
+        before = z if level == 0 else phi(z)
+        matrices = rng.normal(size=(networks, before.shape[2], width)) * weight / math.sqrt(before.shape[2])
+        fresh = before @ matrices + bias * rng.normal(size=(networks, 1, width))
+        z = fresh + (network.residual * z if level and network.residual else 0.0)
+        y = z - np.array([0.0, 1.0])[:, None] * z[:, :1]
+        sums.append(y.sum(axis=2))
+        products.append(y @ y.swapaxes(1, 2))
+    y = np.array([inputs[0], inputs[1] - inputs[0]])
+    return SimpleNamespace(
+        network=network,
+        ensemble="weights",
+        kernel=input_kernel(inputs, network),
+        difference_kernel=weight**2 * y @ y.T / inputs.shape[1] + bias**2 * np.diag([1.0, 0.0]),
+        sums=np.stack(sums, axis=1),
+        products=np.stack(products, axis=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [({"width": 12, "residual": 0.6}, "residual"), ({"width": (30, 10, 20, 10, 24, 12)}, "unequal widths")],
+)
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_curves_of_residual_networks_and_of_unequal_widths(shape, kind, inputs):
+    """Within five standard errors and the square of the relative correction; mean field of the pair is further away."""
+    network = NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=5, **shape)
+    curve = network_room.curve_of(sampled_by_hand(network, 20_000, 2), inputs=inputs, reference="1/width")
+    limit = mean_field_flow(PAIR[:inputs], network)
+    assert kind in curve.quantity
+    apart = np.abs(curve.value - curve.exact)[1:]
+    assert np.all(apart < 5 * curve.error[1:] + (curve.exact - limit.value)[1:] ** 2 / limit.value[1:])
+    if inputs == 2:
+        assert np.any(np.abs(curve.value - limit.value)[1:] > 5 * curve.error[1:])
+    if network.residual:
+        plain = mean_field_flow(PAIR[:inputs], dataclasses.replace(network, residual=0.0))
+        assert np.all(np.abs(curve.value - plain.value)[1:] > 20 * curve.error[1:])
+    assert curve.parameters.get("residual", 0.0) == network.residual
+
+
+def test_mean_field_of_residual_networks():
+    """Of one network the plain one with both variances over ``1 - r^2`` has the fixed point, and from r = 1 on none."""
+    network = NetworkParameters(weight_variance=2.0, bias_variance=0.04, depth=150, width=1, residual=0.6)
+    curve = mean_field_flow(THREE, network)
+    plain = mean_field_flow(THREE, NetworkParameters(weight_variance=3.125, bias_variance=0.0625, depth=9, width=1))
+    assert (curve.quantity, curve.regime) == ("3 inputs, residual, mean field", "saturating")
+    assert curve.value[-1] == pytest.approx(curve.asymptote, rel=1e-4)
+    assert curve.scale > plain.scale
+    assert "residual" not in plain.parameters
+    growing = mean_field_flow(THREE, dataclasses.replace(network, residual=1.0, depth=9))
+    assert growing.regime == "undetermined"
+    assert math.isnan(growing.asymptote)
+    assert np.all(np.diff(growing.value) > 0)
+
+
+def test_archives_keep_residual_networks_and_unequal_widths_apart(tmp_path):
+    shapes = ({"width": 8}, {"width": 8, "residual": 0.5}, {"width": (8, 6, 4)})
+    networks = [NetworkParameters(weight_variance=2.0, bias_variance=0.05, depth=2, **shape) for shape in shapes]
+    curves = [network_room.curve_of(sampled_by_hand(network, 20, 1), inputs=2) for network in networks]
+    write(tmp_path / "kinds.h5", Archive(tuple(curves)))
+    found = read(tmp_path / "kinds.h5").curves
+    assert [one.parameters["width"] for one in found] == [8, 8, "8-6-4"]
+    assert [one.parameters.get("residual") for one in found] == [None, 0.5, None]
+    for one, curve in zip(found, curves, strict=True):
+        assert (one.parameters, one.quantity) == (curve.parameters, curve.quantity)
+        np.testing.assert_array_equal(one.value, curve.value)
 
 
 @pytest.mark.parametrize(

@@ -345,8 +345,8 @@ def test_residual_connections_alone_change_nothing():
     """Of strength one, with next to no weights: the maps are the identity; from there on there is no fixed point."""
     assert meanfield.variance_map(0.7, 1e-300, 0.0, residual=1.0) == 0.7
     assert meanfield.correlation_gap_map(0.3, 0.7, 1e-300, 0.0, residual=1.0) == pytest.approx(0.3, rel=1e-15)
-    network = NetworkParameters(weight_variance=1.0, bias_variance=0.0, depth=4, width=1)
-    variances, _ = meanfield.pair_levels(0.5, 0.4, network, residual=1.0)
+    network = NetworkParameters(weight_variance=1.0, bias_variance=0.0, depth=4, width=1, residual=1.0)
+    variances, _ = meanfield.pair_levels(0.5, 0.4, network)
     grown = 0.5 + np.cumsum(meanfield.variance_map(variances[:-1], 1.0, 0.0))
     np.testing.assert_allclose(variances[1:], grown, rtol=1e-14)
     with pytest.raises(ParameterError, match="residual must be below 1, got 1: the variance grows without bound"):

@@ -58,7 +58,8 @@ def network_flow(
         Threads over networks.
     reference : {"mean field", "1/width"}
         What stands beside the curve: mean field, the limit of infinite width; or with its first correction,
-        `isingflow.network.finite_width` over the width, for one input or two of equal norm. The references of
+        `isingflow.network.finite_width` over the width, for one input or two of equal norm, also of residual networks
+        and of levels of unequal widths. The references of
         asymptote and scale stay mean field.
 
     Returns
@@ -125,13 +126,16 @@ def curve_of(propagation: Propagation, *, inputs, label="", reference="mean fiel
     level_zero = _level_zero(difference_kernel)
     references = _references(kernel, difference_kernel, network, reference)
     sums, products = propagation.sums[..., :inputs], propagation.products[..., :inputs, :inputs]
-    neurons = np.tile(network.widths, (len(sums), 1))
-    layers = [Moments(neurons[:, level], sums[:, level], products[:, level]) for level in range(1, network.depth + 1)]
-    series = _series([level_zero, *layers])
+    widths = np.array(network.widths)
+    layers = [
+        Moments(np.full(len(sums), widths[level]), sums[:, level], products[:, level])
+        for level in range(1, network.depth + 1)
+    ]
+    found = series([level_zero, *layers], blocks=min(BLOCKS, len(sums)))
     blocks = block_sums(products, min(BLOCKS, len(products)))
     totals = np.concatenate([products.sum(axis=0)[None], products.sum(axis=0) - blocks])  # all, then without each block
     weights = len(products) - np.concatenate([[0], block_sums(np.ones(len(products)), len(blocks))])
-    moments = totals / (weights[:, None] * network.widths)[..., None, None]
+    moments = totals / np.multiply.outer(weights, widths)[:, :, None, None]
     name = {1: "one input", 2: "two inputs"}.get(inputs, f"{inputs} inputs")
     ensemble = "weights" if propagation.ensemble == "weights" else ""
     told = {1: _one_input, 2: _two_inputs}.get(inputs)
@@ -140,18 +144,10 @@ def curve_of(propagation: Propagation, *, inputs, label="", reference="mean fiel
     ending = told(moments) if settles and told is not None else UNDETERMINED._asdict()
     return LevelCurve(
         system="network",
-        quantity=", ".join(filter(None, (name, ensemble, label))),
+        quantity=", ".join(filter(None, (name, kind_of(network), ensemble, label))),
         per="neuron",
         control="weight_variance",
-        parameters={
-            "weight_variance": network.weight_variance,
-            "bias_variance": network.bias_variance,
-            "width": network.width,
-            "depth": network.depth,
-            "activation": network.activation,
-            "networks": len(sums),
-            "ensemble": propagation.ensemble,
-        },
+        parameters=recorded(network) | {"networks": len(sums), "ensemble": propagation.ensemble},
         levels=np.arange(network.depth + 1),
         level_name="layers",
         length=np.arange(network.depth + 1),
@@ -159,7 +155,7 @@ def curve_of(propagation: Propagation, *, inputs, label="", reference="mean fiel
         samples=len(sums),
         **references,
         **ending,
-        **series,
+        **found,
     )
 
 
@@ -213,15 +209,10 @@ def mean_field_flow(inputs, network: NetworkParameters) -> LevelCurve:
         regime = "saturating" if len(inputs) == 1 else "critical" if math.isinf(settled.xi_c) else chaotic
     return LevelCurve(
         system="network",
-        quantity=f"{name}, mean field",
+        quantity=", ".join(filter(None, (name, "residual" * bool(network.residual), "mean field"))),
         per="neuron",
         control="weight_variance",
-        parameters={
-            "weight_variance": network.weight_variance,
-            "bias_variance": network.bias_variance,
-            "depth": network.depth,
-            "activation": network.activation,
-        },
+        parameters={name: value for name, value in recorded(network).items() if name != "width"},
         levels=np.arange(network.depth + 1),
         level_name="layers",
         length=np.arange(network.depth + 1),
@@ -230,6 +221,24 @@ def mean_field_flow(inputs, network: NetworkParameters) -> LevelCurve:
         regime=regime,
         **found,
     )
+
+
+def recorded(network) -> dict:
+    """Return what a curve records of a network: unequal widths as text, a residual strength only where there is one."""
+    width = "-".join(map(str, network.width)) if isinstance(network.width, tuple) else network.width
+    found = {
+        "weight_variance": network.weight_variance,
+        "bias_variance": network.bias_variance,
+        "width": width,
+        "depth": network.depth,
+        "activation": network.activation,
+    }
+    return found | ({"residual": network.residual} if network.residual else {})
+
+
+def kind_of(network) -> str:
+    """Return the word that keeps apart curves whose records differ: in one family they would not fit side by side."""
+    return "residual" if network.residual else "unequal widths" * isinstance(network.width, tuple)
 
 
 def _check_reference(reference, kernel):
@@ -262,9 +271,9 @@ def _references(kernel, difference_kernel, network, reference):
         pair = len(norms) == 2
         start = (norms[0], _gap(norms, difference_kernel)) if pair else (norms[0],)
         first = (pair_correction if pair else input_correction)(*start, network)
-        named["exact"] = named["exact"] + first.curve_correction / network.width
-        named["exact_reverse"] = named["exact_reverse"] + first.reverse_correction / network.width
-        named["exact_step"] = named["exact_step"] + first.step_correction / network.width
+        named["exact"] = named["exact"] + first.curve_correction / network.widths[0]
+        named["exact_reverse"] = named["exact_reverse"] + first.reverse_correction / network.widths[0]
+        named["exact_step"] = named["exact_step"] + first.step_correction / network.widths[0]
     return named
 
 
@@ -276,9 +285,11 @@ def _level_zero(cov):
     return Gaussian(np.zeros(len(cov)), cov)
 
 
-def _series(levels):
+def series(levels, **options) -> dict:
+    """Return value, reverse and step between samples or laws of the levels, which are paired, as fields of a curve."""
+
     def against(p, q):
-        return kl_divergence(p, q, blocks=min(BLOCKS, len(levels[1].counts)), paired=True)
+        return kl_divergence(p, q, paired=True, **options)
 
     estimates = {
         "value": [against(levels[0], level) for level in levels[1:]],
@@ -306,7 +317,10 @@ def _of_pairs(variance_p, gap_p, variance_q, gap_q):
 
 
 def _settled(network):
-    return meanfield.solve(network.weight_variance, network.bias_variance, activation=network.activation)
+    if network.residual >= 1:  # the variance grows without bound
+        return meanfield.MeanField(math.inf, math.nan, math.nan, math.nan, math.inf, math.inf)
+    where = network.weight_variance, network.bias_variance
+    return meanfield.solve(*where, activation=network.activation, residual=network.residual)
 
 
 def _mean_field(kernel, difference_kernel, network):

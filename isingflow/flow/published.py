@@ -187,7 +187,7 @@ def _curve(quantity, network, *, parameters, reordered=False, **fields):
 
 def _mean_field(start, network, variance):
     """The limit of infinite width, times the widths there are."""
-    variances, _ = pair_levels(start, 0.0, network, residual=network.residual)
+    variances, _ = pair_levels(start, 0.0, network)
     widths = np.array(network.widths)
     logarithms = widths / 2 * np.log(2 * math.pi * variances)
     mean = widths / 2 * (1 if variance == "layer" else variances / variances[0])

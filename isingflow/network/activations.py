@@ -152,6 +152,22 @@ class Mixture(OddActivation):
             slopes += weight / root
         return total * (2 if first is second else 1), slopes
 
+    def log_slope(self, z):
+        """Return ``ln phi'(z)``, with its digits where ``phi'`` underflows."""
+        if self.name == "erf":
+            return math.log(self.origin_slope) - np.square(z)
+        decay = np.abs(z)
+        return 2 * (math.log(2) - decay - np.log1p(np.exp(-2 * decay)))
+
+    def mean_log_slope(self, variance):
+        """Return ``E[ln phi'(u)]``: for erf ``ln phi'(0) - q``, for tanh half the integral of `log_slope_curvature`."""
+        if self.name == "erf":
+            return math.log(self.origin_slope) - variance
+        fall = sum(
+            weight / (np.sqrt(node**2 + variance) + node) for node, weight in zip(self.nodes, self.weights, strict=True)
+        )
+        return -2 * math.sqrt(2 / math.pi) * variance * fall
+
     def log_slope_curvature(self, variance):
         """Return ``E[(ln phi')'']``, which for tanh is ``-2 E[phi']`` and for erf -2."""
         if self.name == "erf":

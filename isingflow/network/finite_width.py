@@ -16,10 +16,26 @@ A pair of inputs of equal variance is carried as half sum ``(z_1 + z_2)/2`` and 
 independent in mean field with variances ``A = q (1 - gap/2)`` and ``B = q gap/2``; their covariance ``W`` fluctuates
 about zero, and exchange of the inputs keeps it from mixing with ``A`` and ``B`` at this order, though its square shifts
 their means. All is relative, to ``A``, ``B`` and ``sqrt(A B)``, and so keeps its digits however small the gap is.
+
+A residual connection, ``z' = r z + g`` with ``g ~ N(0, G)``, gives neurons a memory. In mean field they stay
+independent normal variables, of variance ``Q' = r^2 Q + G(Q)``, but a layer's departure from that law shows again in
+the next one: the mean over neurons of the n-th Hermite polynomial departs by ``f_n/sqrt(N)``, of which ``rho^n f_n`` is
+left one layer further, ``rho = r sqrt(Q/Q')``, beside new noise. The departure ``xi = sum_n a_n f_n`` of
+``sigma_w^2 phi^2`` is thus correlated with what earlier layers have made of ``Q``. With ``p_n`` the covariance of ``Q``
+and ``f_n``, times N,
+
+    v' = J v J^T + J p a^T + a p^T J^T + sigma_w^4 Cov[phi phi^T],      p'_n = rho^n (J p_n + a_n),
+    d' = J d + F'' v / 2 + sum_n (da_n/dQ) p_n,                         J = r^2 + F',
+
+the last term because how ``Q`` moves ``xi`` is correlated with ``Q``. At r = 0 nothing is left of ``p``.
+
+In networks of unequal widths the noise of layer l goes with ``1/N_l``. Coefficients are those of one over the first
+width, the others in proportion.
 """
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +44,9 @@ from isingflow.network.activations import named
 from isingflow.parameters import NetworkParameters, finite
 
 LARGEST_VARIANCE = 1e4
+
+MODES = 64
+"""Hermite polynomials of each variable by which a residual network remembers its layers."""
 
 _SMALLEST = 1e-150
 """Variances between this and its inverse have ratios that do not overflow."""
@@ -52,7 +71,10 @@ class InputCorrection:
     variance_correction : array
         ``d_l``: averaged over networks the variance, and the layer's second moment ``sum_i z_i^2 / N``, is ``q + d/N``.
     variance_fluctuation : array
-        ``v_l``: the variance that a layer's neurons have, given the layer before, varies by ``v/N`` over networks.
+        ``v_l``: the variance that a layer's neurons have, given the layers before, varies by ``v/N`` over networks.
+    second_moment_fluctuation : array
+        Over networks a layer's measured ``sum_i z_i^2 / N`` varies by this, divided by N: ``v + 2 q^2`` without a
+        residual connection, which adds what the neurons remember of those that made their variance.
     curve, reverse : array
         Mean field of ``D(p_0||p_l)`` and ``D(p_l||p_0)`` between normal laws of one pre-activation, nats.
     step : array
@@ -64,17 +86,13 @@ class InputCorrection:
     variance: np.ndarray
     variance_correction: np.ndarray
     variance_fluctuation: np.ndarray
+    second_moment_fluctuation: np.ndarray
     curve: np.ndarray
     reverse: np.ndarray
     step: np.ndarray
     curve_correction: np.ndarray
     reverse_correction: np.ndarray
     step_correction: np.ndarray
-
-    @property
-    def second_moment_fluctuation(self):
-        """``v + 2 q^2``: over networks a layer's measured ``sum_i z_i^2 / N`` varies by this, divided by N."""
-        return self.variance_fluctuation + 2 * self.variance**2
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,7 +126,7 @@ def input_correction(variance, network: NetworkParameters) -> InputCorrection:
     variance : float
         ``q_0``, dimensionless, in (1e-150, 2e4].
     network : NetworkParameters
-        Weight and bias variance up to 1e4; its width is not used.
+        Weight and bias variance up to 1e4; of its widths only the ratios are used, and N is that of level 0.
 
     Returns
     -------
@@ -122,7 +140,8 @@ def input_correction(variance, network: NetworkParameters) -> InputCorrection:
     Notes
     -----
     Where every layer multiplies by one more random factor, as in linear and relu networks, this is the first order in
-    depth/width; where the variance settles with the depth, so do its corrections.
+    depth/width; where the variance settles with the depth, so do its corrections. In a residual network 64 Hermite
+    polynomials carry the memory: for tanh at variances of order one enough for seven digits at r = 0.9, four at r = 1.
 
     References
     ----------
@@ -136,11 +155,12 @@ def input_correction(variance, network: NetworkParameters) -> InputCorrection:
     [0.0, 5.0, 10.0, 15.0]
     """
     start = finite("variance", variance, above=0.0, high=2 * LARGEST_VARIANCE)
-    variances, corrections, fluctuations = _levels([start], network, _expansion_of_one)
+    variances, corrections, fluctuations, measured = _levels([start], network)
     return InputCorrection(
         variance=variances[:, 0],
         variance_correction=variances[:, 0] * corrections[:, 0],
         variance_fluctuation=variances[:, 0] ** 2 * fluctuations[:, 0, 0],
+        second_moment_fluctuation=variances[:, 0] ** 2 * measured[:, 0, 0],
         **_curves(variances, corrections),
     )
 
@@ -155,7 +175,8 @@ def pair_correction(variance, gap, network: NetworkParameters) -> PairCorrection
     gap : float
         ``1 - c_0``, dimensionless, in (0, 2): equal or opposite inputs have no joint density.
     network : NetworkParameters
-        Weight and bias variance up to 1e4, above 1e3 at seconds a level; its width is not used.
+        Weight and bias variance up to 1e4, above 1e3 at seconds a level; of its widths only the ratios are used,
+        and N is that of level 0.
 
     Returns
     -------
@@ -188,7 +209,7 @@ def pair_correction(variance, gap, network: NetworkParameters) -> PairCorrection
     start = finite("variance", variance, above=0.0, high=2 * LARGEST_VARIANCE)
     gap = finite("gap", gap, above=0.0, high=math.nextafter(2.0, 0.0))
     start = [start * (1 - gap / 2), start * gap / 2]
-    variances, corrections, fluctuations = _levels(start, network, _expansion_of_two)
+    variances, corrections, fluctuations, measured = _levels(start, network)
     half_sum, half_difference = variances.T
     total = half_sum + half_difference
     gaps = 2 * half_difference / total
@@ -198,6 +219,7 @@ def pair_correction(variance, gap, network: NetworkParameters) -> PairCorrection
         variance=total,
         variance_correction=np.sum(variances * corrections, axis=1),
         variance_fluctuation=total**2 * np.einsum("la,lab,lb->l", parts, fluctuations, parts),
+        second_moment_fluctuation=total**2 * np.einsum("la,lab,lb->l", parts, measured, parts),
         gap=gaps,
         gap_correction=gaps * half_sum / total * (corrections[:, 1] - corrections[:, 0]),
         fluctuation=fluctuations,
@@ -205,23 +227,37 @@ def pair_correction(variance, gap, network: NetworkParameters) -> PairCorrection
     )
 
 
-def _levels(start, network, expansion):
-    """Return per level the variances, and of them relatively the corrections and the covariance of the fluctuations."""
+def _levels(start, network):
+    """Return per level the variances, and of them relatively: corrections, fluctuations, those of measured moments."""
     phi = named(network.activation)
-    weight = finite("weight_variance", network.weight_variance, above=0.0, high=LARGEST_VARIANCE)
-    bias = finite("bias_variance", network.bias_variance, low=0.0, high=LARGEST_VARIANCE)
+    finite("weight_variance", network.weight_variance, above=0.0, high=LARGEST_VARIANCE)
+    finite("bias_variance", network.bias_variance, low=0.0, high=LARGEST_VARIANCE)
     count, levels = len(start), network.depth + 1
-    fluctuating = count * (count + 1) // 2
+    own = np.array([2.0, 2.0, 1.0] if count == 2 else [2.0])  # of squares and products of independent normal variables
+    noises = network.widths[0] / np.array(network.widths)
     variances, corrections = np.zeros((2, levels, count))
-    fluctuations = np.zeros((levels, fluctuating, fluctuating))
-    variances[0] = _ordinary(start, 0)
+    fluctuations, measured = np.zeros((2, levels, len(own), len(own)))
+    variances[0], measured[0] = _ordinary(start, 0), np.diag(own)
+    orders = _orders(network)
+    memory = np.zeros((len(own), orders, orders if count == 2 else 1))
     for level in range(network.depth):
-        after, jacobian, hessian, noise = expansion(phi, variances[level], weight, bias)
-        variances[level + 1] = _ordinary(after, level + 1)
-        shift = np.einsum("abc,bc->a", hessian, fluctuations[level]) / 2
-        corrections[level + 1] = jacobian[:count, :count] @ corrections[level] + shift
-        fluctuations[level + 1] = jacobian @ fluctuations[level] @ jacobian.T + noise
-    return variances, corrections, fluctuations
+        layer, noise = _expansion(phi, variances[level], network), noises[level]
+        variances[level + 1] = _ordinary(layer.variances, level + 1)
+        shift = np.einsum("abc,bc->a", layer.hessian, fluctuations[level]) / 2
+        shift += np.einsum("banm,bnm->a", layer.slopes[:, :count], memory)
+        corrections[level + 1] = layer.jacobian[:count, :count] @ corrections[level] + shift
+        mixed = layer.jacobian @ np.einsum("bnm,anm->ba", memory, layer.modes)
+        carried = layer.jacobian @ fluctuations[level] @ layer.jacobian.T
+        fluctuations[level + 1] = carried + mixed + mixed.T + noise * layer.noise
+        memory = layer.decay * (np.einsum("ab,bnm->anm", layer.jacobian, memory) + layer.modes)
+        mixed = own * _derivatives(memory)[..., 0, 0].T
+        measured[level + 1] = fluctuations[level + 1] + mixed + mixed.T + noises[level + 1] * np.diag(own)
+    return variances, corrections, fluctuations, measured
+
+
+def _orders(network):
+    """How many Hermite polynomials of each variable are followed: as many as the second derivatives need, or memory."""
+    return MODES if network.residual else 5
 
 
 def _ordinary(variances, level):
@@ -255,48 +291,107 @@ def excess(ratio):
     return change - np.where(ratio < 0.5, np.log(ratio), np.log1p(np.maximum(change, -0.5)))
 
 
-def _expansion_of_one(phi, variances, weight, bias):
-    """Return the variance one layer further, its first and second derivative and the variance of its fluctuation."""
+class _Layer(NamedTuple):
+    """What leads to the next layer; but for the variances all is relative to them."""
+
+    variances: np.ndarray
+    """Of the next layer, (count,)."""
+    jacobian: np.ndarray
+    """(k, k), of A, B and W for two inputs."""
+    hessian: np.ndarray
+    """(count, k, k), of the variances."""
+    noise: np.ndarray
+    """(k, k): covariance of what the layer adds, times the width."""
+    modes: np.ndarray
+    """(k, n, m): coefficients of what the layer adds in Hermite polynomials of the two variables; m = 1 for one."""
+    slopes: np.ndarray
+    """(k, k, n, m): their derivatives by the quantity of the first index."""
+    decay: np.ndarray
+    """(n, m): what the residual connection leaves of a fluctuation of each product of polynomials."""
+
+
+def _expansion(phi, variances, network):
+    count, orders = len(variances), _orders(network)
+    modes, square = (_averages_of_one, _averages_of_two)[count - 1](phi, variances, orders)
+    strength, weight = network.residual**2, network.weight_variance
+    after = (strength + weight * modes[:count, 0, 0]) * variances
+    after[0] += network.bias_variance
+    gains, kept = (_with_covariance(share * variances / after) for share in (weight, strength))
+    modes = gains[:, None, None] * modes
+    slopes = _derivatives(modes)
+    hessian = _derivatives(slopes[:, :count])[..., 0, 0]
+    mean = modes[:, 0, 0]
+    first, second = np.sqrt([kept[0], kept[count - 1]])[:, None] ** np.arange(orders)
+    decay = np.outer(first, second[: modes.shape[2]])
+    decay[0, 0] = 0.0  # a mean does not fluctuate
+    return _Layer(
+        variances=after,
+        jacobian=slopes[..., 0, 0].T + np.diag(kept),
+        hessian=hessian.transpose(2, 0, 1),
+        noise=np.outer(gains, gains) * square - np.outer(mean, mean),
+        modes=modes,
+        slopes=slopes,
+        decay=decay,
+    )
+
+
+def _with_covariance(ratios):
+    """Ratios of variances, and after those of two inputs that of their covariance."""
+    return np.append(ratios, math.sqrt(ratios.prod())) if len(ratios) == 2 else ratios
+
+
+def _averages_of_one(phi, variances, orders):
+    """Return the Hermite coefficients of ``phi^2 / q``, (1, orders, 1), and the average of its square."""
     root = math.sqrt(variances[0])
     x, weights = _line(phi, root)
     values = (phi(root * x) / root) ** 2
-    mean, slope, curvature = (values * weights) @ np.stack([np.ones_like(x), *_hermite(x)]).T
-    after = weight * variances * mean + bias
-    gain = weight * variances / after
-    noise = gain**2 * (np.sum(weights * values**2) - mean**2)
-    return after, (gain * slope / 2)[:, None], (gain * curvature / 4)[:, None, None], noise[:, None]
+    modes = (_hermite(x, orders) @ (weights * values))[None, :, None]
+    if _smooth(phi):
+        modes[:, 1::2] = 0.0
+    return modes, np.array([[weights @ values**2]])
 
 
-def _expansion_of_two(phi, variances, weight, bias):
-    """Return (A, B) one layer further, and of them and W the Jacobian, Hessian and covariance of the fluctuation."""
+def _averages_of_two(phi, variances, orders):
+    """Return the same of the squares of half sum and half difference and of their product, (3, orders, orders)."""
     roots = np.sqrt(variances)
-    linear, square = np.zeros((3, 7)), np.zeros((3, 3))
+    modes, square = np.zeros((3, orders, orders)), np.zeros((3, 3))
     for x, y, weights in _plane(phi, *roots):
         common, half = roots[0] * x, roots[1] * y
         total = (phi(common + half) + phi(common - half)) / (2 * roots[0])
         difference = phi.increment(common - half, 2 * half) / (2 * roots[1])
         values = np.stack([total**2, difference**2, total * difference])
-        (second_x, fourth_x), (second_y, fourth_y) = _hermite(x), _hermite(y)
-        mixed = second_x * second_y
-        polynomials = np.stack([np.ones_like(x), second_x, second_y, x * y, fourth_x, mixed, fourth_y])
-        linear += (values * weights) @ polynomials.T
+        of_x, of_y = _hermite(x, orders), _hermite(y, orders)
+        modes += [(of_x * weighted) @ of_y.T for weighted in weights * values]
         square += (values * weights) @ values.T
-    after = weight * variances * linear[:2, 0] + [bias, 0.0]
-    gains = weight * variances / after
-    gains = np.append(gains, math.sqrt(gains.prod()))
-    jacobian, hessian = np.zeros((3, 3)), np.zeros((2, 3, 3))
-    jacobian[:2, :2] = linear[:2, 1:3] / 2
-    jacobian[2, 2] = linear[2, 3]
-    hessian[:, :2, :2] = linear[:2, [[4, 5], [5, 6]]] / 4
-    hessian[:, 2, 2] = linear[:2, 5]
-    noise = square - np.outer(linear[:, 0], linear[:, 0])
-    noise[2] = noise[:, 2] = [0.0, 0.0, square[2, 2]]  # by exchange of the inputs
-    return after, gains[:, None] * jacobian, gains[:2, None, None] * hessian, np.outer(gains, gains) * noise
+    square[2, :2] = square[:2, 2] = 0.0  # by exchange of the inputs
+    for quantity, other in enumerate((1, 1, 0)):
+        modes[quantity, :, other::2] = 0.0  # also by exchange
+        if _smooth(phi):
+            modes[quantity, other::2] = 0.0
+    return modes, square
 
 
-def _hermite(x):
-    square = x**2
-    return square - 1, square * (square - 6) + 3
+def _hermite(x, orders):
+    """Return Hermite polynomials of norm one, (orders, n)."""
+    found = [np.ones_like(x), x]
+    for order in range(2, orders):
+        found.append((x * found[-1] - math.sqrt(order - 1) * found[-2]) / math.sqrt(order))
+    return np.stack(found)
+
+
+def _derivatives(modes):
+    """Return the modes of derivatives of averages by the variances and, of two inputs, the covariance: one axis more.
+
+    ``q dE[f]/dq = q E[f''] / 2``, and a derivative of f lowers its Hermite polynomials.
+    """
+    root = np.sqrt(np.arange(1.0, modes.shape[-2]))
+    twice = root[:-1] * root[1:] / 2
+    found = np.zeros((1 if modes.shape[-1] == 1 else 3, *modes.shape))
+    found[0, ..., :-2, :] = twice[:, None] * modes[..., 2:, :]
+    if len(found) == 3:
+        found[1, ..., :-2] = twice * modes[..., 2:]
+        found[2, ..., :-1, :-1] = np.outer(root, root) * modes[..., 1:, 1:]
+    return found
 
 
 def _smooth(phi):

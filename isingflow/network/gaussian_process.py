@@ -17,7 +17,7 @@ import numpy as np
 from isingflow.errors import ParameterError
 from isingflow.network.activations import named
 from isingflow.network.meanfield import within_range
-from isingflow.parameters import NetworkParameters, finite
+from isingflow.parameters import NetworkParameters
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class KernelLevels:
         return found
 
 
-def nngp_levels(kernel, network: NetworkParameters, *, distances=None, residual=0.0) -> KernelLevels:
+def nngp_levels(kernel, network: NetworkParameters, *, distances=None) -> KernelLevels:
     """Return the covariances between inputs through the layers, at infinite width.
 
     Parameters
@@ -65,8 +65,6 @@ def nngp_levels(kernel, network: NetworkParameters, *, distances=None, residual=
         Its width is not used.
     distances : float array (m, m), optional
         ``E[(z_a - z_b)^2]`` at level 0, where they are known to more digits than the kernel leaves.
-    residual : float
-        ``r`` of ``z^l = r z^{l-1} + W phi(z^{l-1}) + b``, dimensionless, in [0, 10].
 
     Returns
     -------
@@ -87,10 +85,10 @@ def nngp_levels(kernel, network: NetworkParameters, *, distances=None, residual=
     >>> nngp_levels([[1.0, 0.0], [0.0, 4.0]], network).kernels[1].round(9).tolist()
     [[1.0, 0.636619772], [0.636619772, 4.0]]
     """
-    return _levels(kernel, network, distances, residual)[0]
+    return _levels(kernel, network, distances)[0]
 
 
-def ntk_levels(kernel, network: NetworkParameters, *, distances=None, residual=0.0):
+def ntk_levels(kernel, network: NetworkParameters, *, distances=None):
     """Return the neural tangent kernel through the layers, at infinite width.
 
     ``Theta`` at level l is that of a network which ends there, trained in all its weights and biases, in the
@@ -99,7 +97,7 @@ def ntk_levels(kernel, network: NetworkParameters, *, distances=None, residual=0
 
     Parameters
     ----------
-    kernel, network, distances, residual
+    kernel, network, distances
         As for `nngp_levels`.
 
     Returns
@@ -122,17 +120,17 @@ def ntk_levels(kernel, network: NetworkParameters, *, distances=None, residual=0
     >>> ntk_levels([[1.0]], network).ravel().tolist()
     [1.0, 2.0, 3.0]
     """
-    levels, slopes = _levels(kernel, network, distances, residual)
-    strength, kernels = float(residual) ** 2, levels.kernels
+    levels, slopes = _levels(kernel, network, distances)
+    strength, kernels = network.residual**2, levels.kernels
     tangent = [kernels[0]]
     for before, after, slope in zip(kernels[:-1], kernels[1:], slopes, strict=True):
         tangent.append(after - strength * before + (strength + network.weight_variance * slope) * tangent[-1])
     return np.stack(tangent)
 
 
-def _levels(kernel, network, distances, residual):
+def _levels(kernel, network, distances):
     """Return the `KernelLevels`, and ``E[phi' phi']`` of each level but the last."""
-    phi, strength = named(network.activation), finite("residual", residual, low=0.0, high=10.0) ** 2
+    phi, strength = named(network.activation), network.residual**2
     variance, squared = _checked_kernel(kernel, distances)
     within_range(0, variance)
     count, levels = len(variance), network.depth + 1

@@ -13,6 +13,7 @@ variances divided by ``1 - r^2``, and it forgets more slowly: slopes of its maps
 plain ones.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -566,13 +567,47 @@ def uniformity_variance(*, activation="tanh"):
     >>> round(uniformity_variance(), 9)
     0.764576007
     """
-    phi = named(activation)
-    if not hasattr(phi, "log_slope_curvature"):
-        raise ParameterError(
-            "the line of uniformity needs an invertible activation with a bounded image, tanh or erf: "
-            f"for {activation!r} no variance has the largest entropy"
-        )
+    phi = _bounded_and_invertible(activation)
     return brentq(lambda variance: 1.0 + variance * phi.log_slope_curvature(variance), 0.1, 2.0, xtol=1e-15)
+
+
+def activation_entropy(variance, *, activation="tanh"):
+    """Return the differential entropy of ``phi(z)``, ``z ~ N(0, q)``: ``ln(2 pi e q)/2 + E[ln phi'(z)]``.
+
+    It is largest at `uniformity_variance`, and never above ln 2, that of the uniform law on (-1, 1).
+
+    Parameters
+    ----------
+    variance : float or array
+        ``q``, dimensionless, in (0, 2e4].
+    activation : str
+        ``"tanh"`` or ``"erf"``: images of the others have atoms or no bound.
+
+    Returns
+    -------
+    float or float64 array
+        Nats.
+
+    Raises
+    ------
+    ParameterError
+        As for `uniformity_variance`, or if the variance is out of its range.
+
+    References
+    ----------
+    Bukva et al., arXiv:2304.04784.
+
+    Examples
+    --------
+    >>> round(activation_entropy(0.5, activation="erf"), 12) == round(math.log(2), 12)
+    True
+    >>> round(activation_entropy(uniformity_variance()), 6)
+    0.683636
+    """
+    phi = _bounded_and_invertible(activation)
+    variance = _checked("variance", variance, above=0.0, high=2 * LARGEST_VARIANCE)
+    found = np.log(2 * math.pi * math.e * variance) / 2 + phi.mean_log_slope(variance)
+    return found if found.ndim else float(found)
 
 
 def uniformity_weight_variance(bias_variance, *, activation="tanh", residual=0.0):
@@ -655,7 +690,7 @@ def uniformity_crossing(*, activation="tanh", residual=0.0):
     return float(weight[0]), float(bias[0])
 
 
-def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
+def pair_levels(variance, gap, network: NetworkParameters):
     """Return variance and correlation gap through the layers, for two inputs of the same variance at level 0.
 
     Parameters
@@ -666,8 +701,6 @@ def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
         ``1 - c_0``, dimensionless, in [0, 2].
     network : NetworkParameters
         Its width is not used: this is the limit of infinite width.
-    residual : float
-        ``r``, dimensionless, in [0, 10].
 
     Returns
     -------
@@ -681,7 +714,7 @@ def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
 
     References
     ----------
-    Poole et al., arXiv:1606.05340, Eqs. 3 and 5.
+    Poole et al., arXiv:1606.05340, Eqs. 3 and 5; with a residual connection Yang & Schoenholz, arXiv:1712.08969.
 
     Examples
     --------
@@ -689,7 +722,7 @@ def pair_levels(variance, gap, network: NetworkParameters, *, residual=0.0):
     >>> pair_levels(0.5, 0.4, network)[0].round(9).tolist()
     [0.5, 0.597352616, 0.656422835]
     """
-    phi, strength = named(network.activation), _strength(residual, settling=False)
+    phi, strength = named(network.activation), network.residual**2
     weight, bias = (_checked(name, [getattr(network, name)]) for name in ("weight_variance", "bias_variance"))
     variances, gaps = np.empty((2, network.depth + 1, 1))
     variances[0] = finite("variance", variance, **_RANGES["variance"])
@@ -726,6 +759,16 @@ def _checked(name, value, **allowed):
     if not legal.all():
         finite(name, array[~legal].flat[0], **allowed)
     return array
+
+
+def _bounded_and_invertible(activation):
+    phi = named(activation)
+    if not hasattr(phi, "log_slope_curvature"):
+        raise ParameterError(
+            "the line of uniformity needs an invertible activation with a bounded image, tanh or erf: "
+            f"for {activation!r} no variance has the largest entropy"
+        )
+    return phi
 
 
 def _strength(residual, settling=True):
