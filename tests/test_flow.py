@@ -25,7 +25,7 @@ from isingflow.ising import chain, pair, square
 from isingflow.network import meanfield
 from isingflow.network.activations import named
 from isingflow.network.finite_width import input_correction, pair_correction
-from isingflow.network.inputs import input_kernel
+from isingflow.network.inputs import correlated_noise, input_kernel
 from isingflow.network.propagation import propagate
 from isingflow.parameters import ChainParameters, SquareParameters
 
@@ -460,3 +460,53 @@ def test_archives_keep_residual_networks_and_unequal_widths_apart(tmp_path):
 def test_bad_input(call, message):
     with pytest.raises(ParameterError, match=message):
         call()
+
+
+def wide_curve(weight_variance, correlation, reference):
+    """Width 2000, 80 layers: the correction of order depth/width is at most 2 % of the curve."""
+    network = NetworkParameters(weight_variance=weight_variance, bias_variance=0.05, depth=80, width=2000)
+    pair = correlated_noise(2, 64, correlation=correlation, rng=1)
+    return network_flow(pair, network, networks=400, rng=3, reference=reference, workers=2)
+
+
+def test_two_inputs_in_the_ordered_phase_grow_by_the_scale():
+    """In the increments over twenty layers, too: in the curve itself a logarithm of the gap is left (4 % there)."""
+    curve, exact = wide_curve(1.5, 0.5, "mean field"), meanfield.depth_scales(1.5, 0.05).xi_c
+    assert curve.regime == "growing"
+    assert curve.scale == pytest.approx(exact, rel=0.03)
+    increments = curve.value[[60, 80]] - curve.value[[40, 60]]
+    assert math.log(increments[1] / increments[0]) / 20 == pytest.approx(1 / exact, rel=0.03)
+
+
+def test_two_inputs_in_the_chaotic_phase_saturate_at_the_mean_field_value():
+    curve = wide_curve(2.5, 0.95, "mean field")
+    assert curve.regime == "saturating"
+    assert curve.asymptote == pytest.approx(curve.asymptote_exact, rel=0.01)
+    np.testing.assert_allclose(curve.value[40:], curve.exact[40:], rtol=0.01)
+    assert curve.value[80] == pytest.approx(curve.asymptote_exact, rel=0.015)
+
+
+def test_two_inputs_at_the_edge_of_chaos_grow_linearly():
+    """As fast as mean field says, with its correction; the last logarithm makes the second increment 5 % larger."""
+    curve = wide_curve(meanfield.critical_weight_variance(0.05), 0.5, "1/width")
+    assert curve.regime == "critical"
+    increments, expected = (np.diff(values[[40, 60, 80]]) for values in (curve.value, curve.exact))
+    np.testing.assert_allclose(increments, expected, rtol=0.05)
+    assert increments[1] / increments[0] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("correlation", [0.2, 0.5, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("weight_variance", [2.5, 3.5])
+def test_asymptotes_read_off_mean_field(weight_variance, correlation):
+    """Its levels as if they were sampled, with two blocks that are off by little."""
+    network = NetworkParameters(weight_variance=weight_variance, bias_variance=0.05, depth=60, width=1)
+    start = weight_variance + 0.05
+    variances, gaps = meanfield.pair_levels(start, 1 - correlation, network)
+    moments = variances[:, None, None] * np.array([[1.0, 0.0], [0.0, 0.0]])
+    moments[:, 0, 1] = moments[:, 1, 0] = -variances * gaps
+    moments[:, 1, 1] = 2 * variances * gaps
+    off = np.array([[1.0, 1.0], [1.0, 1.001]])
+    found = network_room._two_inputs(np.stack([moments, moments * off, moments / off]))
+    settled = meanfield.solve(weight_variance, 0.05)
+    expected = network_room._of_pairs(start, 1 - correlation, settled.variance, settled.gap)
+    assert found["asymptote"] == pytest.approx(expected, rel=0.006)

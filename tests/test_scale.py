@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isingflow.flow.scale import geometric, jackknifed_fit, power_law
+from isingflow.flow.scale import geometric, jackknife_errors, jackknifed_fit, power_law
 from isingflow.flow.square import row_ending
 from isingflow.ising import square
 
@@ -44,8 +44,10 @@ def test_geometric_data(values, regime, scale, limit):
     found = geometric(LAYERS, *noisy(values, 1e-5, np.random.default_rng(2)))
     assert found.ending.regime == regime
     assert found.ending.scale == pytest.approx(scale, rel=0.01)
-    if limit is not None:
-        assert abs(found.limit - limit) < 5 * found.limit_error
+    if limit is None:
+        assert found.limits is None
+    else:
+        assert abs(found.limits[0] - limit) < 5 * jackknife_errors(found.limits[1:, None])[0]
 
 
 def test_geometric_data_that_do_not_decide():

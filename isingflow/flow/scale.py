@@ -79,11 +79,10 @@ def power_law(lengths, values, replicates) -> Ending:
 
 
 class Geometric(NamedTuple):
-    """How geometric data end, and their limit, NaN with its error unless they saturate."""
+    """How geometric data end; if they saturate their limit, of all and of each replicate, otherwise None."""
 
     ending: Ending
-    limit: float = np.nan
-    limit_error: float = np.nan
+    limits: np.ndarray | None = None
 
 
 def geometric(lengths, values, replicates) -> Geometric:
@@ -109,8 +108,8 @@ def geometric(lengths, values, replicates) -> Geometric:
     >>> noise = np.random.default_rng(1).normal(size=(20, 10)) * 1e-4
     >>> data = 3 - 2 * np.exp(-x / 4)
     >>> found = geometric(x, data, data + noise)
-    >>> found.ending.regime, round(found.ending.scale, 3), round(found.limit, 3)
-    ('saturating', 4.0, 3.0)
+    >>> found.ending.regime, round(found.ending.scale, 3), found.limits.shape, round(float(found.limits[0]), 3)
+    ('saturating', 4.0, (21,), 3.0)
     """
     x = np.asarray(lengths, dtype=np.float64) - lengths[0]
     middle = len(x) // 2
@@ -135,5 +134,4 @@ def geometric(lengths, values, replicates) -> Geometric:
     ending = Ending("growing" if rate > 0 else "saturating", 1 / abs(rate), error / rate**2)
     if rate > 0:
         return Geometric(ending)
-    limits = np.array([s[0] - s[1] / s[2] for s in (fit.parameters, *fit.replicates)])
-    return Geometric(ending, float(limits[0]), float(jackknife_errors(limits[1:, None])[0]))
+    return Geometric(ending, np.array([s[0] - s[1] / s[2] for s in (fit.parameters, *fit.replicates)]))
