@@ -20,7 +20,7 @@ from isingflow.seeding import generator
 
 VARIANCES = ("layer", "reference")
 
-BATCH = 256
+BATCH = 512
 """Samples carried through the network at a time, whatever the number of workers."""
 
 
