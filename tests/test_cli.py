@@ -1,5 +1,6 @@
 """The command line: results on standard output, one line for an error, and nothing half-written whatever happens."""
 
+import inspect
 import itertools
 import json
 import os
@@ -528,3 +529,17 @@ def test_module_and_script_are_the_same():
         [sys.executable, "-m", "isingflow", "--version"], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert done.stdout == "isingflow 0.1.0\n"
+
+
+def test_defaults_on_the_command_line_are_those_of_the_library():
+    """They are written there again, so that `--help` need not load the library."""
+    options = cli._parser().parse_args(["phases"])
+    assert {"weight_variances": options.weights, "bias_variances": options.biases} == study.PLANE
+    assert options.points == study.PLANE_POINTS
+    for command, function in (("compare", study.compare), ("phases", study.phases), ("published", study.published)):
+        given = vars(cli._parser().parse_args([command, "."] if command == "published" else [command]))
+        known = inspect.signature(function).parameters
+        shared = {name for name in given.keys() & known.keys() if known[name].default is not inspect.Parameter.empty}
+        assert "seed" in shared
+        different = {name for name in shared - {"workers"} if given[name] != known[name].default}
+        assert not different
