@@ -536,9 +536,9 @@ def test_defaults_on_the_command_line_are_those_of_the_library():
     options = cli._parser().parse_args(["phases"])
     assert {"weight_variances": options.weights, "bias_variances": options.biases} == study.PLANE
     assert options.points == study.PLANE_POINTS
-    for command, function in (("compare", study.compare), ("phases", study.phases), ("published", study.published)):
-        given = vars(cli._parser().parse_args([command, "."] if command == "published" else [command]))
-        known = inspect.signature(function).parameters
+    for arguments in (["compare"], ["phases"], ["published", "."]):
+        given = vars(cli._parser().parse_args(arguments))
+        known = inspect.signature(getattr(study, arguments[0])).parameters
         shared = {name for name in given.keys() & known.keys() if known[name].default is not inspect.Parameter.empty}
         assert "seed" in shared
         different = {name for name in shared - {"workers"} if given[name] != known[name].default}
