@@ -379,9 +379,10 @@ def test_saturated_neurons(ensemble):
         ({"keep": "weights"}, "'conditional' has no weights to keep: take ensemble='weights'"),
         ({"neurons": [0]}, "they need keep='preactivations'"),
         ({"keep": "preactivations", "neurons": [32]}, "neuron must be between 0 and 31, got 32"),
-        ({"keep": "preactivations", "neurons": [1, 1]}, r"neurons must be given once each, at least one, got \[1, 1\]"),
-        ({"keep": "preactivations", "levels": [3, 2]}, r"levels must be given once each, ascending, .* got \[3, 2\]"),
+        ({"keep": "preactivations", "neurons": [1, 1]}, r"neurons must be given once each, got \[1, 1\]"),
+        ({"keep": "preactivations", "levels": [3, 2]}, r"levels must be given once each, ascending, got \[3, 2\]"),
         ({"keep": "preactivations", "levels": [7]}, "level must be between 0 and 6, got 7"),
+        ({"keep": "preactivations", "levels": []}, "at least one level is required, got none"),
         ({"dtype": "float16"}, "dtype must be one of 'float64', 'float32', got 'float16'"),
     ],
 )
@@ -413,6 +414,13 @@ def test_networks_that_grow_out_of_range_say_where(ensemble, residual, activatio
         propagate(PAIR, network, networks=2, rng=1, ensemble=ensemble)
     with pytest.raises(ParameterError, match=r"^the pre-activations leave the range of float32 at level \d+: take"):
         propagate(PAIR, network, networks=2, rng=1, ensemble=ensemble, keep="preactivations", dtype="float32")
+
+
+def test_layers_too_wide_for_the_memory_are_refused():
+    """Also where nothing of them is kept but sums."""
+    wide = dataclasses.replace(SMALL, width=10**7)
+    with pytest.raises(ParameterError, match=r"moments of 1 networks, 7 levels and 2 inputs need .* GiB of memory"):
+        propagate(PAIR, wide, networks=1, rng=1, ensemble="weights")
 
 
 def test_second_moments_need_sums():

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from isingflow.errors import ParameterError
 from isingflow.network.inputs import checked_inputs, input_kernel
-from isingflow.parameters import ENSEMBLES, NetworkParameters, activation, choice, whole, within_memory
+from isingflow.parameters import ENSEMBLES, NetworkParameters, activation, choice, chosen_indices, whole, within_memory
 from isingflow.seeding import generator
 
 KEEP = ("moments", "squares", "preactivations", "weights")
@@ -128,9 +128,9 @@ def propagate(
     keep : str or several
         What is collected on the way: ``"moments"`` between all inputs (m^2 numbers a level), ``"squares"`` of each
         input (m a level), ``"preactivations"``, ``"weights"`` with the biases.
-    neurons : sequence of int, optional
+    neurons : int or sequence of int, optional
         Which neurons' pre-activations are kept, different ones, from 0 on; all without it.
-    levels : sequence of int, optional
+    levels : int or sequence of int, optional
         Which levels' pre-activations are kept, ascending, 0 to the depth; all without it.
     dtype : {"float64", "float32"}
         Of weights, pre-activations and products; moments are added up in float64. The normals are the same, rounded.
@@ -177,7 +177,7 @@ def propagate(
     choice("ensemble", ensemble, ENSEMBLES)
     choice("dtype", dtype, PRECISIONS)
     chosen = {"ensemble": ensemble, "keep": _several(keep), "neurons": neurons, "levels": levels, "dtype": dtype}
-    kept = _Kept(inputs.shape, network, networks, **chosen)
+    kept = _Kept(inputs.shape, network, networks, at_a_time=min(networks, workers), **chosen)
     with np.errstate(over="ignore", invalid="ignore"):
         columns = _scaled(inputs, network)
         if not np.isfinite(np.einsum("ai,ai->a", columns, columns)).all():
@@ -205,7 +205,7 @@ def propagate(
 class _Kept:
     """Room for what is kept of all networks; of what is not, arrays of no elements, which the kernels pass by."""
 
-    def __init__(self, shape, network, networks, *, ensemble, keep, neurons, levels, dtype):
+    def __init__(self, shape, network, networks, *, at_a_time, ensemble, keep, neurons, levels, dtype):
         count, features = shape
         if "weights" in keep and ensemble != "weights":
             raise ParameterError("the ensemble 'conditional' has no weights to keep: take ensemble='weights'")
@@ -222,7 +222,8 @@ class _Kept:
         size = 8 * level_count * (moments * (1 + moments) + squares)
         size += self.dtype.itemsize * (int(self.bounds[-1]) + self.parameter_count * ("weights" in keep))
         what = f"{' and '.join(keep)} of {networks} networks, {level_count} levels and {count} inputs"
-        within_memory(what, networks * size)
+        passing = 3 * count * max(network.widths) + self.parameter_count * (ensemble == "weights")
+        within_memory(what, networks * size + at_a_time * self.dtype.itemsize * passing)
         self.sums = np.zeros((networks, level_count, moments))
         self.products = np.zeros((networks, level_count, moments, moments))
         self.squares = np.zeros((networks, level_count, squares))
@@ -296,19 +297,17 @@ def _chosen(network, keep, neurons, levels):
         if neurons is not None or levels is not None:
             raise ParameterError("neurons= and levels= choose pre-activations: they need keep='preactivations'")
         return (), np.zeros(0, np.int64), np.zeros(network.depth + 1, np.int64)
-    levels = range(network.depth + 1) if levels is None else levels
-    levels = tuple(whole("level", level, low=0, high=network.depth) for level in levels)
-    if not levels or list(levels) != sorted(set(levels)):
-        raise ParameterError(f"levels must be given once each, ascending, at least one, got {list(levels)}")
+    levels = chosen_indices("level", range(network.depth + 1) if levels is None else levels, network.depth + 1)
+    if list(levels) != sorted(set(levels)):
+        raise ParameterError(f"levels must be given once each, ascending, got {list(levels)}")
     rows = np.zeros(network.depth + 1, np.int64)
     widths = np.array(network.widths)[list(levels)]
     if neurons is None:
         rows[list(levels)] = widths
         return levels, np.arange(widths.max()), rows
-    least = int(widths.min())
-    neurons = [whole("neuron", neuron, low=0, high=least - 1) for neuron in neurons]
-    if not neurons or len(set(neurons)) < len(neurons):
-        raise ParameterError(f"neurons must be given once each, at least one, got {neurons}")
+    neurons = chosen_indices("neuron", neurons, int(widths.min()))
+    if len(set(neurons)) < len(neurons):
+        raise ParameterError(f"neurons must be given once each, got {list(neurons)}")
     rows[list(levels)] = len(neurons)
     return levels, np.array(neurons), rows
 
