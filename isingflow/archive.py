@@ -455,7 +455,10 @@ def _read_line(group):
 
 def _read_record(group, kind):
     fields = {name: _numbers(group, _NAMES.get(name, name)) for name in arrays(kind)}
-    for name in {field.name for field in dataclasses.fields(kind)} - fields.keys():
+    for field in dataclasses.fields(kind):
+        name = field.name
+        if name in fields or (name not in group.attrs and field.default is not dataclasses.MISSING):
+            continue  # a field that came later has its default
         value = group.attrs[name]
         fields[name] = tuple(map(_plain, value)) if isinstance(value, np.ndarray) else _plain(value)
     if "stability" in fields:

@@ -1,4 +1,4 @@
-"""The command line: ``isingflow compare | phases | published | show | figure | verify``."""
+"""The command line: ``isingflow compare | networks | phases | published | show | figure | verify``."""
 
 import argparse
 import contextlib
@@ -102,18 +102,17 @@ def _parser():
         "compare the Ising chain, the square lattice and a random network: archive, figure and table",
         epilog="Writes FILE, and the figure beside it as .png and .pdf; prints every sampled point with its reference.",
     )
-    compare.add_argument("--quick", action="store_true", help="small systems: seconds instead of a minute")
-    compare.add_argument(
-        "--workers",
-        type=int,
-        default=None,
-        metavar="N",
-        help="processes (default: one for each core); the numbers do not depend on it",
-    )
-    compare.add_argument(
-        "--inputs", default="digits", metavar="KIND", help="what the network is shown: digits (default) or noise"
-    )
+    _add_sampling(compare)
     _add_study(compare, "compare.h5")
+
+    networks = add(
+        "networks",
+        _networks,
+        "follow random networks from the ordered to the chaotic phase by three curves: archive, figure and summary",
+        epilog="Writes FILE, and the figure beside it as .png and .pdf. isingflow show --points prints every point.",
+    )
+    _add_sampling(networks)
+    _add_study(networks, "networks.h5")
 
     phases = add(
         "phases",
@@ -196,6 +195,21 @@ def _parser():
     return parser
 
 
+def _add_sampling(command):
+    """Add the options of commands that spread tasks over processes."""
+    command.add_argument("--quick", action="store_true", help="small systems: seconds instead of a minute")
+    command.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="processes (default: one for each core); the numbers do not depend on it",
+    )
+    command.add_argument(
+        "--inputs", default="digits", metavar="KIND", help="what networks are shown: digits (default) or noise"
+    )
+
+
 def _add_study(command, name):
     """Add the options that every command has which computes and writes."""
     command.add_argument(
@@ -217,21 +231,33 @@ def _pictures(archive):
 
 def _compare(options):
     from isingflow import report, study
+
+    return _sampled(options, study.compare_tasks, study.compare, "comparing", report.table)
+
+
+def _networks(options):
+    from isingflow import report, study
+
+    return _sampled(options, study.network_tasks, study.networks, "propagating", report.networks)
+
+
+def _sampled(options, tasks_of, study_of, doing, words):
+    """Run a study whose tasks are spread over processes."""
+    from isingflow import study
     from isingflow.parameters import whole
     from isingflow.seeding import checked_seed
 
-    tasks = study.compare_tasks(quick=options.quick, inputs=options.inputs)
+    tasks = tasks_of(quick=options.quick, inputs=options.inputs)
     checked_seed(options.seed)
     workers = whole("workers", _cores() if options.workers is None else options.workers)
     _check_targets(options)
-    total = sum(map(study.cost, tasks))
-    with _interrupts() as check, _progress("comparing", total, quiet=options.quiet) as bar:
+    with _interrupts() as check, _progress(doing, sum(map(study.cost, tasks)), quiet=options.quiet) as bar:
 
         def progress(task):
             check()
             bar.update(study.cost(task))
 
-        found = study.compare(
+        found = study_of(
             seed=options.seed,
             workers=workers,
             quick=options.quick,
@@ -239,7 +265,7 @@ def _compare(options):
             progress=progress,
             command=options.command_line,
         )
-    return _deliver(options, found, report.table)
+    return _deliver(options, found, words)
 
 
 def _phases(options):
@@ -373,12 +399,15 @@ def _progress(words, total, *, quiet):
 
 
 def _draw(found, paths, *, normalised=False):
+    from isingflow.plotting.networks import is_networks, networks_figure
     from isingflow.plotting.published import is_published, published_figure
 
     if is_published(found):
         figure = published_figure(found, normalised=normalised)
     elif normalised:
         raise ParameterError("--normalise is for archives of isingflow published")
+    elif is_networks(found):
+        figure = networks_figure(found)
     elif found.diagrams:
         from isingflow.plotting.phases import phases_figure
 

@@ -216,7 +216,7 @@ class ActivationEntropy(_Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ActivationHistogram(_Record):
-    """The law of the activations of one layer: sampled from networks of finite width, and at infinite width.
+    """The law of one layer's activations or pre-activations: sampled at a finite width, and at infinite width.
 
     Attributes
     ----------
@@ -225,7 +225,7 @@ class ActivationHistogram(_Record):
     weight_variance, bias_variance : float
         ``sigma_w^2``, ``sigma_b^2``, dimensionless.
     layer : int
-        Which; the input was scaled to have the variance ``q*`` from level 0 on.
+        Which.
     edges : numpy.ndarray
         float64 (k + 1,): bounds of the bins, dimensionless, ascending.
     density, density_error : numpy.ndarray
@@ -234,11 +234,13 @@ class ActivationHistogram(_Record):
         float64 (k,): its mean-field value.
     networks, width, samples : int
         Networks, neurons in a layer, and their product.
+    variable : {"activation", "pre-activation"}
+        Of what. The input of activations was scaled to have the variance ``q*`` from level 0 on.
 
     Raises
     ------
     ParameterError
-        If shapes differ or `edges` does not ascend.
+        If shapes differ, `edges` does not ascend, or `variable` is another.
     """
 
     activation: str
@@ -252,10 +254,12 @@ class ActivationHistogram(_Record):
     samples: int
     networks: int
     width: int
+    variable: str = "activation"
 
     def __post_init__(self):
         super().__post_init__()
         ascending("edges", self.edges)
+        choice("variable", self.variable, ("activation", "pre-activation"))
         for name in ("weight_variance", "bias_variance"):
             self._set(**{name: finite(name, getattr(self, name))})
         for name in ("layer", "samples", "networks", "width"):

@@ -24,6 +24,7 @@ ENSEMBLES = ("conditional", "weights")
 ACTIVATIONS = ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear")
 LEAKY_SLOPE = 0.01
 INPUTS = ("digits", "noise")
+VARIANCES = ("layer", "reference")
 
 
 def finite(name, value, *, low=-math.inf, high=math.inf, above=-math.inf) -> float:
@@ -462,4 +463,36 @@ class EnsembleParameters:
             ensemble=choice("ensemble", self.ensemble, ENSEMBLES),
             source=choice("inputs", self.source, INPUTS),
             followed=tuple(whole("inputs followed", count, high=2) for count in self.followed),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishedParameters:
+    """The published estimator of the layers of random networks, averaged over these.
+
+    Attributes
+    ----------
+    network : NetworkParameters
+        The law of the networks.
+    networks, samples : int
+        Networks drawn, at least 2, and samples of level 0 for each, at least 2.
+    variance : {"layer", "reference"}
+        As for `isingflow.network.pushforward.pushforward_estimate`.
+    source : {"digits", "noise"}
+        The input: the first zero of scikit-learn's handwritten digits, or white noise of as many features, normalised.
+    """
+
+    network: NetworkParameters
+    networks: int
+    samples: int
+    variance: str = "reference"
+    source: str = "digits"
+
+    def __post_init__(self):
+        _store(
+            self,
+            networks=whole("networks", self.networks, low=2),
+            samples=whole("samples", self.samples, low=2),
+            variance=choice("variance", self.variance, VARIANCES),
+            source=choice("inputs", self.source, INPUTS),
         )

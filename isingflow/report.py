@@ -76,7 +76,7 @@ def table(archive: Archive) -> str:
     Distances are in standard errors (se) where the reference is exact, in percent where it is mean field, the limit of
     infinite width, or that with its 1/width correction.
     """
-    lines = [phases(archive), *_bins(archive)] if archive.diagrams else []
+    lines = [*([phases(archive)] if archive.diagrams else []), *_bins(archive)]
     for family, curves in archive.families().items():
         first = curves[0]
         if not first.samples:
@@ -145,6 +145,8 @@ def contents(archive: Archive) -> str:
         lines += ["", f"scale of {line.system} against {line.control}: {len(line.values)} {line.reference} points"]
     if archive.diagrams:
         lines += ["", phases(archive)]
+    elif archive.histograms:
+        lines += ["", *map(_histogram, archive.histograms)]
     lines += ["", *map(_entropy, archive.entropies)] if archive.entropies else []
     return "\n".join(lines)
 
@@ -157,6 +159,17 @@ def phases(archive: Archive) -> str:
     if not archive.histograms:
         lines.append("no histograms: only tanh and erf networks without residual strength are sampled")
     return "\n".join(lines)
+
+
+def networks(archive: Archive) -> str:
+    """Return what the curves of networks come to, a line each, and the distances of points and histograms."""
+    lines = []
+    for family, curves in archive.families().items():
+        lines += [_RULE, f"{family}, per {curves[0].per}, reference: {curves[0].reference}"]
+        for curve in curves:
+            last = f"layer {curve.levels[-1]}: {with_error(curve.value[-1], curve.error[-1])}"
+            lines.append(f"  {curve.control} {curve.control_value:.7g}, {last}; {_summary_row(curve)}")
+    return "\n".join([*lines, _RULE, *map(_histogram, archive.histograms), *_conclusion(archive)])
 
 
 def published(archive: Archive) -> str:
@@ -212,9 +225,10 @@ def _where(one):
 
 
 def _histogram(one):
-    away = (one.density - one.density_exact) / one.density_error
+    seen = one.density_error > 0  # in the tails there may be none
+    away = (one.density - one.density_exact)[seen] / one.density_error[seen]
     return (
-        f"{_where(one)}: activations in layer {one.layer} of {one.networks} networks of width {one.width}, "
+        f"{_where(one)}: {one.variable}s in layer {one.layer} of {one.networks} networks of width {one.width}, "
         f"{np.sqrt(np.mean(away**2)):.2f} standard errors from mean field (root mean square of {len(away)} bins)"
     )
 
@@ -230,9 +244,9 @@ def _entropy(one):
 def _bins(archive):
     for one in archive.histograms:
         yield _RULE
-        yield f"{_where(one)}: density of activations, layer {one.layer}"
+        yield f"{_where(one)}: density of {one.variable}s, layer {one.layer}"
         yield f"{'from':>16} {'to':>18} {'sampled':>16} {'mean field':>14} {'distance':>12}"
         rows = zip(one.edges, one.edges[1:], one.density, one.density_error, one.density_exact, strict=False)
         for low, high, value, error, exact in rows:
-            percent = f"{100 * (value / exact - 1):+.2f} %"
+            percent = f"{100 * (value / exact - 1):+.2f} %" if exact else ""
             yield f"{low:>16.4g} {high:>18.4g} {with_error(value, error):>16} {exact:>14.6g} {percent:>12}"

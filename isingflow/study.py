@@ -18,19 +18,26 @@ import isingflow
 from isingflow import executors
 from isingflow.archive import Archive
 from isingflow.flow import chain, network, square
-from isingflow.flow.phases import INVERSES, activation_histogram, fixed_point_maps, phase_diagram
-from isingflow.flow.published import published_curve
+from isingflow.flow.phases import (
+    INVERSES,
+    activation_histogram,
+    fixed_point_maps,
+    phase_diagram,
+    preactivation_histograms,
+)
+from isingflow.flow.published import published_curve, published_flow
 from isingflow.ising.square import CRITICAL_COUPLING
 from isingflow.network import meanfield
 from isingflow.network.inputs import digits, normalise, white_noise
 from isingflow.network.propagation import propagate
 from isingflow.network.published import ORDERS, list_networks, read_network
-from isingflow.network.pushforward import VARIANCES
 from isingflow.parameters import (
     INPUTS,
+    VARIANCES,
     ChainParameters,
     EnsembleParameters,
     NetworkParameters,
+    PublishedParameters,
     SquareParameters,
     choice,
     whole,
@@ -58,6 +65,12 @@ HISTOGRAM_FACTORS = (0.25, 1.0, 4.0)
 """Bias variances of the histograms, over that where edge of chaos and line of uniformity cross."""
 
 HISTOGRAM_DEPTH = 20
+
+NETWORK_WEIGHT_VARIANCES = (1.0, 1.25, 1.5, 1.760955, 2.0, 2.5, 3.0, 3.5)
+"""Of ``isingflow networks``; as in the published figures, with the edge of chaos."""
+
+SHOWN_WEIGHT_VARIANCES = (1.25, 3.0)
+"""Of its histograms: ordered, chaotic."""
 
 
 def compare_tasks(*, quick=False, inputs="digits") -> tuple:
@@ -121,12 +134,56 @@ def compare_tasks(*, quick=False, inputs="digits") -> tuple:
 def scale_lines() -> tuple:
     """Return the exact scales of the three systems against their control parameters, densely."""
     below, above = CRITICAL_COUPLING - np.geomspace(0.2, 1e-4, 80), CRITICAL_COUPLING + np.geomspace(1e-4, 0.2, 80)
-    edge = network.scale_line([1.0], bias_variance=BIAS_VARIANCE).critical
-    weights = [edge - np.geomspace(edge - 1.0, 1e-3, 40), edge + np.geomspace(1e-3, 3.6 - edge, 40)]
     return (
         chain.scale_line(np.linspace(0.2, 1.6, 141)),
         square.scale_line(np.concatenate([below, [CRITICAL_COUPLING], above])),
-        network.scale_line(np.concatenate([weights[0], [edge], weights[1]]), bias_variance=BIAS_VARIANCE),
+        _network_scale_line(),
+    )
+
+
+def _network_scale_line():
+    edge = network.scale_line([1.0], bias_variance=BIAS_VARIANCE).critical
+    weights = [edge - np.geomspace(edge - 1.0, 1e-3, 40), edge + np.geomspace(1e-3, 3.6 - edge, 40)]
+    return network.scale_line(np.concatenate([weights[0], [edge], weights[1]]), bias_variance=BIAS_VARIANCE)
+
+
+def network_tasks(*, quick=False, inputs="digits") -> tuple:
+    """Return the tasks of ``isingflow networks``: random networks in all phases, by three curves each.
+
+    Parameters
+    ----------
+    quick : bool
+        Small networks, seconds instead of a minute.
+    inputs : {"digits", "noise"}
+        What the networks are shown.
+
+    Returns
+    -------
+    tuple
+        Records of `isingflow.parameters`, which `run` takes: for each weight variance an ensemble without weights, of
+        which one input and two are followed, and the published estimator.
+
+    Raises
+    ------
+    ParameterError
+        If `inputs` is neither.
+
+    Examples
+    --------
+    >>> tasks = network_tasks(quick=True)
+    >>> len(tasks), tasks[0].network.weight_variance, tasks[-1].samples
+    (16, 1.0, 100)
+    """
+
+    def law(weight, width, depth):
+        return NetworkParameters(weight_variance=weight, bias_variance=BIAS_VARIANCE, width=width, depth=depth)
+
+    ensembles = {"networks": 100 if quick else 500, "source": inputs}
+    published = {"networks": 4 if quick else 6, "samples": 100 if quick else 1000, "source": inputs}
+    sizes = ((128, 50), (100, 20)) if quick else ((1000, 100), (784, 30))
+    return (
+        *(EnsembleParameters(network=law(w, *sizes[0]), **ensembles) for w in NETWORK_WEIGHT_VARIANCES),
+        *(PublishedParameters(network=law(w, *sizes[1]), **published) for w in NETWORK_WEIGHT_VARIANCES),
     )
 
 
@@ -140,13 +197,8 @@ def _run_square(task, seed):
 
 
 def _run_ensemble(task, seed):
-    if task.source == "digits":
-        inputs = digits([0, 1])
-    else:
-        features = NetworkParameters(weight_variance=1.0, bias_variance=0.0, depth=1, width=64)
-        inputs = white_noise(2, features.width, rng=stream(seed, features, "inputs"))
     found = propagate(
-        normalise(inputs),
+        _pair(task.source, seed),
         task.network,
         networks=task.networks,
         ensemble=task.ensemble,
@@ -157,7 +209,26 @@ def _run_ensemble(task, seed):
     )
 
 
-_RUN = {ChainParameters: _run_chain, SquareParameters: _run_square, EnsembleParameters: _run_ensemble}
+def _run_published(task, seed):
+    size = {"networks": task.networks, "samples": task.samples, "variance": task.variance}
+    rng = stream(seed, task, "networks")
+    return (published_flow(_pair(task.source, seed)[:1], task.network, rng=rng, **size),)
+
+
+def _pair(source, seed):
+    """The two inputs that networks are shown."""
+    if source == "digits":
+        return normalise(digits([0, 1]))
+    features = NetworkParameters(weight_variance=1.0, bias_variance=0.0, depth=1, width=64)
+    return normalise(white_noise(2, features.width, rng=stream(seed, features, "inputs")))
+
+
+_RUN = {
+    ChainParameters: _run_chain,
+    SquareParameters: _run_square,
+    EnsembleParameters: _run_ensemble,
+    PublishedParameters: _run_published,
+}
 
 
 def cost(task) -> float:
@@ -167,6 +238,8 @@ def cost(task) -> float:
     if isinstance(task, SquareParameters):
         return 0.5 + 3e-8 * task.side**2 * (4 * task.samples + 600)
     neurons = task.networks * sum(task.network.widths[1:])
+    if isinstance(task, PublishedParameters):
+        return 0.1 + neurons * max(task.network.widths) * (6e-9 + 4e-11 * task.samples)
     per_neuron = 8e-8 if task.ensemble == "conditional" else 7e-9 * max(task.network.widths)
     return 0.01 * task.network.depth + neurons * per_neuron
 
@@ -318,6 +391,46 @@ def phases(
     report(1.0)
     found = {"diagrams": (diagram,), "maps": maps, "histograms": tuple(histograms)}
     return Archive(provenance=_provenance(started, seed, command), **found)
+
+
+def networks(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, command="") -> Archive:
+    """Follow random networks in all phases by three curves each, as ``isingflow networks`` does.
+
+    Parameters
+    ----------
+    seed : int
+        Root seed, from 0 to 2**64 - 1.
+    workers : int
+        Processes, at least 1; the numbers do not depend on it.
+    quick, inputs
+        As for `network_tasks`.
+    progress : callable, optional
+        As for `run`.
+    command : str
+        What the archive says it was made by.
+
+    Returns
+    -------
+    Archive
+        Curves of one input, of two, and of the published estimator; the mean-field depth scale; and histograms of
+        pre-activations at several levels of an ordered and of a chaotic network.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    tasks = network_tasks(quick=quick, inputs=inputs)
+    curves = run(tasks, seed=seed, workers=workers, progress=progress)
+    shown = {"levels": (0, 1, 3, 15) if quick else (0, 1, 3, 30), "networks": 20 if quick else 100, "workers": workers}
+    histograms = []
+    for task in tasks:
+        if isinstance(task, PublishedParameters) and task.network.weight_variance in SHOWN_WEIGHT_VARIANCES:
+            rng = stream(seed, task, "histogram")
+            histograms += preactivation_histograms(_pair(inputs, seed)[:1], task.network, rng=rng, **shown)
+    lines = (_network_scale_line(),)
+    return Archive(curves, lines, _provenance(started, seed, command), histograms=tuple(histograms))
 
 
 def published(

@@ -9,6 +9,7 @@ from isingflow.diagram import ActivationHistogram, FixedPointMap, PhaseDiagram, 
 from isingflow.errors import ParameterError
 from isingflow.network import meanfield
 from isingflow.network.activations import named
+from isingflow.network.inputs import checked_inputs, input_kernel
 from isingflow.network.propagation import propagate
 from isingflow.parameters import NetworkParameters, choice, whole
 from isingflow.seeding import generator
@@ -224,4 +225,80 @@ def activation_histogram(network: NetworkParameters, *, networks, rng, bins=20) 
         samples=networks * network.width,
         networks=networks,
         width=network.width,
+    )
+
+
+def preactivation_histograms(inputs, network: NetworkParameters, *, levels, networks, rng, bins=40, workers=1) -> tuple:
+    """Return the law of the pre-activations at several levels, sampled, and the normal one of mean field.
+
+    Parameters
+    ----------
+    inputs : float array (1, n_in)
+        One input, dimensionless.
+    network : NetworkParameters
+        Of one width.
+    levels : int or sequence of int
+        Which, ascending, 0 to the depth. At level 0 the law is normal at every width.
+    networks : int
+        Networks sampled, at least 2; errors come from the scatter over them.
+    rng : numpy.random.Generator or int
+        Generator, advanced by the call, or a seed.
+    bins : int
+        Of equal width, at least 1, out to four standard deviations of the widest of these levels.
+    workers : int
+        Threads over networks.
+
+    Returns
+    -------
+    tuple of ActivationHistogram
+        One for each level. `density_exact` is the mean over a bin of the normal density of variance ``q_l``.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range, there is not one input, or the levels are of unequal widths.
+
+    References
+    ----------
+    Erdmenger et al., arXiv:2107.06898, section 3; Lee et al., arXiv:1711.00165 (the normal limit).
+
+    Examples
+    --------
+    >>> network = NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=5, width=64)
+    >>> last = preactivation_histograms([[1.0, 1.0]], network, levels=[0, 5], networks=40, rng=1, bins=4)[-1]
+    >>> last.layer, last.density_exact.round(3).tolist(), bool((abs(last.density - last.density_exact) < 0.05).all())
+    (5, [0.0, 0.201, 0.201, 0.0], True)
+    """
+    inputs, networks, bins = checked_inputs("inputs", inputs), whole("networks", networks, low=2), whole("bins", bins)
+    if len(inputs) != 1:
+        raise ParameterError(f"a histogram is that of one input, got {len(inputs)} inputs: take one")
+    if isinstance(network.width, tuple):
+        raise ParameterError(f"histograms are of levels of one width, got {len(set(network.widths))} different ones")
+    variances, _ = meanfield.pair_levels(input_kernel(inputs, network)[0, 0], 0.0, network)
+    kept = {"keep": "preactivations", "levels": levels, "workers": workers}
+    rng, shares, edges = generator(rng), [], None
+    for start in range(0, networks, BATCH):
+        drawn = propagate(inputs, network, networks=min(BATCH, networks - start), rng=rng, **kept)
+        if edges is None:
+            bound = 4 * math.sqrt(variances[list(drawn.levels)].max())
+            edges = np.linspace(-bound, bound, bins + 1)
+        of_networks = [[np.histogram(z, edges)[0] for z in layer[:, :, 0]] for layer in drawn.preactivations]
+        shares.append(np.array(of_networks) / network.width)
+    shares, widths = np.concatenate(shares, axis=1), np.diff(edges)
+    return tuple(
+        ActivationHistogram(
+            activation=network.activation,
+            weight_variance=network.weight_variance,
+            bias_variance=network.bias_variance,
+            layer=level,
+            edges=edges,
+            density=of_level.mean(axis=0) / widths,
+            density_error=of_level.std(axis=0, ddof=1) / math.sqrt(networks) / widths,
+            density_exact=np.diff(special.ndtr(edges / math.sqrt(variances[level]))) / widths,
+            samples=networks * network.width,
+            networks=networks,
+            width=network.width,
+            variable="pre-activation",
+        )
+        for level, of_level in zip(drawn.levels, shares, strict=True)
     )

@@ -10,8 +10,8 @@ from isingflow.network.inputs import checked_inputs, input_kernel
 from isingflow.network.meanfield import pair_levels
 from isingflow.network.propagation import propagate
 from isingflow.network.published import PublishedNetwork
-from isingflow.network.pushforward import VARIANCES, pushforward_entropy, pushforward_estimate
-from isingflow.parameters import NetworkParameters, choice, whole
+from isingflow.network.pushforward import pushforward_entropy, pushforward_estimate
+from isingflow.parameters import VARIANCES, NetworkParameters, choice, whole
 from isingflow.seeding import generator
 
 QUANTITIES = {"layer": "published estimator", "reference": "published estimator, reference variance"}

@@ -15,10 +15,8 @@ from threadpoolctl import threadpool_limits
 from isingflow.errors import ParameterError
 from isingflow.network.activations import named
 from isingflow.network.inputs import checked_inputs
-from isingflow.parameters import choice, finite, whole, within_memory
+from isingflow.parameters import VARIANCES, choice, finite, whole, within_memory
 from isingflow.seeding import generator
-
-VARIANCES = ("layer", "reference")
 
 BATCH = 512
 """Samples carried through the network at a time, whatever the number of workers."""
