@@ -46,6 +46,9 @@ _RECORDS = {
 }
 """Groups of the file, and the fields and the kinds of records they hold."""
 
+_LATER = ("variable",)
+"""Fields that records of older files do not have: their defaults are meant."""
+
 _NAMES = {
     "error": "value_error",
     "weight_variances": "weight_variance",
@@ -457,8 +460,8 @@ def _read_record(group, kind):
     fields = {name: _numbers(group, _NAMES.get(name, name)) for name in arrays(kind)}
     for field in dataclasses.fields(kind):
         name = field.name
-        if name in fields or (name not in group.attrs and field.default is not dataclasses.MISSING):
-            continue  # a field that came later has its default
+        if name in fields or (name in _LATER and name not in group.attrs):
+            continue
         value = group.attrs[name]
         fields[name] = tuple(map(_plain, value)) if isinstance(value, np.ndarray) else _plain(value)
     if "stability" in fields:

@@ -347,8 +347,10 @@ def _check_targets(options):
 def _deliver(options, found, words, *, normalised=False):
     from isingflow import archive
 
+    figure = _figure_of(found, normalised=normalised)
     archive.write(options.output, found, overwrite=options.force)
-    _draw(found, _pictures(options.output), normalised=normalised)
+    for path in _pictures(options.output):
+        _save(figure, path)
     print(words(found))
     print(f"{options.output}, {', '.join(map(str, _pictures(options.output)))}")
     return 0
@@ -398,26 +400,23 @@ def _progress(words, total, *, quiet):
     )
 
 
-def _draw(found, paths, *, normalised=False):
+def _figure_of(found, *, normalised=False):
     from isingflow.plotting.networks import is_networks, networks_figure
     from isingflow.plotting.published import is_published, published_figure
 
     if is_published(found):
-        figure = published_figure(found, normalised=normalised)
-    elif normalised:
+        return published_figure(found, normalised=normalised)
+    if normalised:
         raise ParameterError("--normalise is for archives of isingflow published")
-    elif is_networks(found):
-        figure = networks_figure(found)
-    elif found.diagrams:
+    if is_networks(found):
+        return networks_figure(found)
+    if found.diagrams:
         from isingflow.plotting.phases import phases_figure
 
-        figure = phases_figure(found)
-    else:
-        from isingflow.plotting.compare import compare_figure
+        return phases_figure(found)
+    from isingflow.plotting.compare import compare_figure
 
-        figure = compare_figure(found)
-    for path in paths:
-        _save(figure, path)
+    return compare_figure(found)
 
 
 def _save(figure, path):
@@ -449,7 +448,9 @@ def _figure(options):
         archive.check_target(path, overwrite=options.force or not options.output)
         if path.exists() and path.samefile(options.archive):
             raise ParameterError(f"{path} is the archive itself: name the picture with -o")
-    _draw(found, paths, normalised=options.normalise)
+    figure = _figure_of(found, normalised=options.normalise)
+    for path in paths:
+        _save(figure, path)
     print("\n".join(map(str, paths)))
     return 0
 

@@ -179,7 +179,7 @@ def published(archive: Archive) -> str:
     lines = [
         f"published estimator in nats per layer; {curves[0].samples} samples of level 0",
         f"{'epoch':>6} {'weight variance':>16} {'bias variance':>14} {'levels':>7}"
-        + "".join(f"{f'layer {layer}':>16}" for layer in layers),
+        + "".join(f" {f'layer {layer}':>16}" for layer in layers),
     ]
     for curve in curves:
         words = [
@@ -187,7 +187,7 @@ def published(archive: Archive) -> str:
         ]
         lines.append(
             f"{curve.parameters['label'] or '-':>6} {curve.control_value:>16.6g} "
-            f"{curve.parameters['bias_variance']:>14.6g} {len(curve.levels):>7d}" + "".join(f"{w:>16}" for w in words)
+            f"{curve.parameters['bias_variance']:>14.6g} {len(curve.levels):>7d}" + "".join(f" {w:>16}" for w in words)
         )
     doubts = dict.fromkeys(flag for curve in curves for flag in curve.flags)
     return "\n".join([*lines, *(f"[{doubt}]" for doubt in doubts)])

@@ -473,8 +473,8 @@ def published(
     choice("order", order, ORDERS)
     files, curves = list_networks(paths), []
     for one in files:
-        read = read_network(one.hooks, one.parameters, one.accuracies, order=order)
-        rng = stream(seed, read.law, f"published estimator, {one.label}")
+        read = read_network(one.hooks, one.parameters, order=order)
+        rng = stream(seed, read.law, f"published estimator, {one.hooks.name}")
         given = {"samples": samples, "variance": variance, "label": one.label, "workers": workers}
         curves.append(published_curve(read, rng=rng, **given))
         if progress:

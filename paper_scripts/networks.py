@@ -1,7 +1,7 @@
-"""Random tanh networks from the ordered to the chaotic phase: one input, two inputs, the published estimator, the scale.
+"""Random tanh networks from the ordered to the chaotic phase: curves of three kinds, histograms, the scale.
 
-Draws figures/networks.png from data/networks.h5, or from --archive FILE. --quick (seconds) and --full (a minute) compute
-a new archive in results/ first.
+Draws figures/networks.png from data/networks.h5, or from --archive FILE. --quick (seconds) and --full (a minute)
+compute a new archive in results/ first.
 """
 
 import argparse

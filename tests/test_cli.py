@@ -105,7 +105,7 @@ def one_line(captured):
         ("phases -o none/x.h5", "the directory none does not exist"),
         ("phases -o new.pdf", "new.pdf is a name for a picture"),
         ("published", "arguments are required: PATH"),
-        ("published none", "files must come in pairs HOOKS PARA, got none without a file of weights"),
+        ("published none", "none does not exist"),
         ("published none other", "none does not exist"),
         ("published folder", "folder holds no hooks-*.hdf5: give the files themselves"),
         ("published folder --samples 1", "samples must be at least 2, got 1"),

@@ -96,29 +96,17 @@ def test_windows_over_networks_are_independent_in_mean_field():
     assert np.any(np.abs(curve.value - one)[1:] > allowed)
 
 
-def replicated(count, blocks=None):
-    """Values at the last level, and their errors, of ensembles of 20 networks, each shown 30 inputs."""
-    network, found = network_of(1.5, 0.3, 1, 6), []
-    for seed in range(count):
-        curve = layer_flow(data(30, 5, seed), network, neurons=1, rng=1000 + seed, networks=20)
-        found.append((curve.value[-1], curve.error[-1]))
-    return np.array(found).T
-
-
-def test_errors_are_those_over_networks(monkeypatch):
-    """100 ensembles: the spread of the values is the error, to a quarter; blocks of samples make it far too small."""
-    values, errors = replicated(100)
-    spread = values.std(ddof=1)
-    assert spread == pytest.approx(math.sqrt(np.mean(errors**2)), rel=0.25)
-    monkeypatch.setattr(room, "_blocks", lambda inputs, networks: 150)
-    _, errors = replicated(8)
-    assert spread > 1.5 * math.sqrt(np.mean(errors**2))
-
-
-@pytest.mark.parametrize(("networks", "blocks"), [(1, 40), (20, 20), (37, 37), (60, 20), (80, 40)])
-def test_blocks_hold_whole_networks(networks, blocks):
-    assert room._blocks(50, networks) == blocks
-    assert networks == 1 or networks % blocks == 0
+@pytest.mark.parametrize(("inputs", "networks"), [(400, 1), (1, 400)])
+def test_errors_are_the_spread_of_repetitions(inputs, networks):
+    """Over the inputs of one network, always the same, and over networks."""
+    network, found = network_of(1.5, 0.3, 2, 6), []
+    for seed in range(100):
+        given, rng = (data(inputs, 5, seed), 1) if networks == 1 else ([[1.0, -1.0, 0.5]], seed)
+        curve = layer_flow(given, network, neurons=2, rng=rng, networks=networks)
+        values = *curve.value[1:], *curve.reverse[1:], curve.step[1]
+        found.append((values, (*curve.error[1:], *curve.reverse_error[1:], curve.step_error[1])))
+    values, errors = np.moveaxis(found, 1, 0)
+    np.testing.assert_allclose(values.std(axis=0, ddof=1), np.sqrt(np.mean(errors**2, axis=0)), rtol=0.35)
 
 
 @pytest.mark.parametrize(
@@ -130,23 +118,28 @@ def test_blocks_hold_whole_networks(networks, blocks):
             lambda x: layer_flow(x, network_of(width=(8, 6, 4, 5)), neurons="all", rng=1),
             "all have one width, got 4 to 8: take neurons=4 or fewer",
         ),
-        (lambda x: layer_flow(x[:19], network_of(), neurons=1, rng=1), "shown to one network must be at least 20"),
-        (lambda x: layer_flow(x, network_of(), neurons=1, rng=1, networks=19), "must be 1, 20 to 40, or a multiple"),
-        (lambda x: layer_flow(x, network_of(), neurons=1, rng=1, networks=50), "of whole networks, got 50"),
         (
-            lambda x: layer_flow(x, network_of(), neurons=1, rng=1, networks=20, method="density-ratio"),
-            "has no error of blocks",
+            lambda x: layer_flow(x[:19], network_of(), neurons=1, rng=1),
+            "at least 100 inputs, or .* got 19",
         ),
         (
-            lambda x: layer_flow(x[:24], network_of(width=20), neurons="all", rng=1),
-            r"a covariance in 20 dimensions needs more samples.* at least 21 of p and 25 of q, got 24",
+            lambda x: layer_flow(x[:1], network_of(), neurons=1, rng=1, networks=99),
+            "at least 100 inputs, .* networks=99",
+        ),
+        (
+            lambda x: layer_flow(x, network_of(), neurons=1, rng=1, networks=200),
+            "give one input or networks=1, got 120 inputs and networks=200",
+        ),
+        (
+            lambda x: layer_flow(x, network_of(width=120), neurons="all", rng=1),
+            r"a covariance in 120 dimensions needs more samples.* at least 121 of p and 125 of q, got 120",
         ),
         (
             lambda x: layer_flow(x, network_of(width=20, activation="linear"), neurons="all", rng=1),
             "is singular: drop constant or linearly dependent components",
         ),
         (lambda x: layer_flow(x, network_of(), neurons=2, rng=1, method="plugin"), "'plugin' does not fit floats"),
-        (lambda x: activation_entropy(x, network_of(), networks=20, rng=1), "got 60 inputs: take one"),
+        (lambda x: activation_entropy(x, network_of(), networks=20, rng=1), "got 120 inputs: take one"),
         (lambda x: activation_entropy(x[:1], network_of(), networks=5, rng=1), "networks must be at least 20"),
         (
             lambda x: activation_entropy(x[:1], network_of(activation="relu"), networks=20, rng=1),
@@ -158,7 +151,7 @@ def test_blocks_hold_whole_networks(networks, blocks):
 )
 def test_bad_input(call, message):
     with pytest.raises(ParameterError, match=message):
-        call(data(60, 5))
+        call(data(120, 5))
 
 
 # entropy of activations
@@ -228,17 +221,17 @@ def test_the_error_of_an_entropy_is_the_spread_of_repetitions():
 def test_batches_change_nothing(monkeypatch):
     network = network_of()
     one = activation_entropy([[1.0]], network, networks=30, rng=1)
-    curve = layer_flow(data(4, 5), network, neurons=2, rng=1, networks=20)
+    curve = layer_flow(data(1, 5), network, neurons=2, rng=1, networks=100)
     monkeypatch.setattr(room, "BATCH", 7)
     three = activation_entropy([[1.0]], network, networks=30, rng=1)
     np.testing.assert_array_equal(one.value, three.value)
-    np.testing.assert_array_equal(curve.value, layer_flow(data(4, 5), network, neurons=2, rng=1, networks=20).value)
+    np.testing.assert_array_equal(curve.value, layer_flow(data(1, 5), network, neurons=2, rng=1, networks=100).value)
 
 
 def test_entropies_and_windows_in_an_archive(tmp_path):
     network = network_of()
     entropy = activation_entropy([[1.0]], network, networks=20, rng=1)
-    curve = layer_flow(data(60, 5), network, neurons=2, rng=1)
+    curve = layer_flow(data(120, 5), network, neurons=2, rng=1)
     write(tmp_path / "a.h5", Archive((curve,), entropies=(entropy,)))
     found = read(tmp_path / "a.h5")
     (again,) = found.entropies

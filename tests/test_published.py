@@ -161,7 +161,7 @@ HOOKS, PARAMETERS, ACCURACIES = 0, 1, 2
         (HOOKS, put("depth", 12), "must hold in-0 to in-11, of depth 12: in-12 is one too many"),
         (HOOKS, put("depth", 2.5), "depth must be a whole number, got 2.5"),
         (HOOKS, put("depth", [13, 14]), r"depth must be a single number, got shape \(2,\)"),
-        (HOOKS, put("depth", 1), "depth must be at least 2, got 1"),
+        (HOOKS, put("depth", 1), "depth must be between 2 and 1000000, got 1"),
         (HOOKS, put("depth", np.nan), "depth must be a whole number, got nan"),
         (HOOKS, put("var_weight", 2.0), "says weight variance 2, .*para-.* says 1.5: they are not of one network"),
         (HOOKS, put("var_weight", 0.0), "var_weight must be greater than 0, got 0"),

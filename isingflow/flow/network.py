@@ -32,6 +32,9 @@ FEWEST = 20
 REFERENCES = {"mean field": "mean field", "1/width": "mean field, 1/width"}
 """What a sampled curve may be compared with, and what its record calls that."""
 
+SMALLEST_EIGENVALUE = 1e-9
+"""Of the correlations between differences of inputs: relative entropies have some six digits."""
+
 SKIPPED = 4
 """Layers before the fits: the variance has to settle first."""
 
@@ -278,10 +281,15 @@ def _references(kernel, difference_kernel, network, reference):
 
 
 def _level_zero(cov):
-    """Given the inputs, layer 0 is normal with a known covariance, at any width."""
+    """Given the inputs, layer 0 is normal with a known covariance, of the first input and the differences from it."""
     scale = np.sqrt(np.diag(cov))
-    if not scale.all() or np.linalg.matrix_rank(cov / np.outer(scale, scale), hermitian=True) < len(cov):
-        raise ParameterError("the inputs must be linearly independent, got some that are equal or combine to others")
+    smallest = np.linalg.eigvalsh(cov / np.outer(scale, scale))[0] if scale.all() else 0.0
+    if smallest < SMALLEST_EIGENVALUE:
+        raise ParameterError(
+            "the inputs must be linearly independent, and but for the first none so close to another that their "
+            "difference is lost beside it: give the closest ones first; the correlations of the differences from the "
+            f"first have an eigenvalue of {smallest:.1g}"
+        )
     return Gaussian(np.zeros(len(cov)), cov)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from isingflow.curve import LevelCurve
 from isingflow.errors import ParameterError
+from isingflow.flow.network import recorded
 from isingflow.network.inputs import checked_inputs, input_kernel
 from isingflow.network.meanfield import pair_levels
 from isingflow.network.propagation import propagate
@@ -48,8 +49,9 @@ def published_flow(
     LevelCurve
         Per layer, nats, with the standard error between networks (that of the samples is in it), and mean field: at
         infinite width the estimator per neuron is a function of ``q_m/q_0`` alone, ``ln(q_m/q_0)/2`` for ``"layer"``
-        and ``(ln(q_m/q_0) - 1 + q_m/q_0)/2`` for ``"reference"``. What a width adds is a few nats of the whole layer,
-        whatever the width. Its regime is left undetermined.
+        and ``(ln(q_m/q_0) - 1 + q_m/q_0)/2`` for ``"reference"``. In tanh networks that settle, a
+        width adds a few nats of the whole layer, whatever it is; in linear, relu and residual networks, whose layers
+        go on fluctuating, that grows with the depth. Its regime is left undetermined.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def published_flow(
         network,
         value=np.mean(values, axis=0),
         error=np.std(values, axis=0, ddof=1) / math.sqrt(networks),
-        parameters={"activation": network.activation, "networks": networks, "samples": samples},
+        parameters={"networks": networks, "samples": samples},
         exact=_mean_field(input_kernel(inputs, network)[0, 0], network, variance),
         reference="mean field",
         estimator="push-forward",
@@ -155,7 +157,7 @@ def published_curve(
         network.law,
         value=found.value,
         error=found.error,
-        parameters={"activation": "tanh", "label": label},
+        parameters={"label": label},
         reordered=network.order == "published",
         estimator="push-forward of one network",
         samples=found.samples,
@@ -165,18 +167,12 @@ def published_curve(
 def _curve(quantity, network, *, parameters, reordered=False, **fields):
     levels = np.arange(network.depth + 1)
     doubts = {UNEQUAL: len(set(network.widths)) > 1, REORDERED: reordered}
-    of_network = {
-        "weight_variance": network.weight_variance,
-        "bias_variance": network.bias_variance,
-        "width": network.widths[0],
-        "depth": network.depth,
-    }
     return LevelCurve(
         system="network",
-        quantity=quantity,
+        quantity=", ".join(filter(None, (quantity, "residual" * bool(network.residual)))),
         per="layer",
         control="weight_variance",
-        parameters=of_network | parameters,
+        parameters=recorded(network) | {"width": network.widths[0]} | parameters,  # a flag tells the others
         levels=levels,
         level_name="layers",
         length=levels,

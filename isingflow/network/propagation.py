@@ -110,7 +110,8 @@ def propagate(
       matrix products, and memory that does not grow with the depth. For one network and a set of data, and for
       whatever depends on the weights themselves.
 
-    Equal or linearly dependent inputs are allowed: their pre-activations are equal or dependent too.
+    Equal or linearly dependent inputs are allowed. Those equal to the first stay so exactly; others that are equal do
+    so to rounding, which grows with the depth in the chaotic phase.
 
     Parameters
     ----------
@@ -150,11 +151,13 @@ def propagate(
 
     Notes
     -----
-    Differences between inputs are exact to rounding until their squares underflow, at ``1 - c ~ 1e-300``; in float32
-    to its rounding, and until they underflow themselves, at ``1 - c ~ 1e-76``.
+    Differences from the first input are exact to rounding until their squares underflow, at ``1 - c ~ 1e-300``; in
+    float32 to its rounding, and until they underflow themselves, at ``1 - c ~ 1e-76``. Of several inputs those that are
+    closest to each other come first.
 
     Matrix products run on one thread each while this runs (`threadpoolctl`): the bits of a product on several depend
-    on their number.
+    on their number. That is set for the whole process: calls from several threads of one's own would undo each other's
+    setting, take `workers` instead.
 
     References
     ----------
@@ -253,9 +256,11 @@ class _Kept:
             "preactivations": ("levels", "preactivations"),
             "weights": ("weights", "biases"),
         }
+        # squares of single precision fit into double precision
+        what = "pre-activations" if self.dtype == np.float32 else "squares of pre-activations"
         for name in ("products", "squares"):
             finite = np.isfinite(getattr(self, name)).reshape(len(self.sums), self.network.depth + 1, -1)
-            self.check(finite.all(axis=(0, 2)), "squares of pre-activations", "float64")
+            self.check(finite.all(axis=(0, 2)), what, self.dtype)
         finite = [np.isfinite(layer).all() for layer in self.preactivations]
         self.check(np.array(finite), "pre-activations", self.dtype, self.levels)
         for weights, biases in zip(self.weights, self.biases, strict=True):  # so far standard normals
@@ -340,11 +345,16 @@ def _conditional(columns, network, kept):
     return run
 
 
+def _features(scaled_inputs, dtype):
+    with np.errstate(over="ignore"):  # what they lead to is checked at the end
+        return np.ascontiguousarray(scaled_inputs.T, dtype)
+
+
 def _drawn(scaled_inputs, network, kept):
     """Return what draws the weights of one network and runs it."""
     from isingflow.network import _kernels
 
-    features, widths = np.ascontiguousarray(scaled_inputs.T, kept.dtype), np.array(network.widths)
+    features, widths = _features(scaled_inputs, kept.dtype), np.array(network.widths)
     rule = _rule(network)
 
     def run(index, rng):
@@ -359,7 +369,7 @@ def _drawn_in_tiles(scaled_inputs, network, kept, over_tiles):
     """Return what draws the weights of one wide network and runs it; `over_tiles` maps over the tiles of a layer."""
     from isingflow.network import _kernels
 
-    features_of_inputs = np.ascontiguousarray(scaled_inputs.T, kept.dtype)
+    features_of_inputs = _features(scaled_inputs, kept.dtype)
     weight_variance, bias_scale, residual, *activation_rule = _rule(network)
 
     def run(index, rng):

@@ -22,6 +22,7 @@ network is ``order="number"``.
 
 import contextlib
 import dataclasses
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -284,11 +285,15 @@ def list_networks(paths) -> list[PublishedFiles]:
     ArchiveError
         As from `find_networks`.
     ParameterError
-        If the last file has none to go with it.
+        If there is no path, or the last file has none to go with it.
     """
-    rest, networks = [Path(path) for path in paths], []
+    rest, networks = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)], []
+    if not rest:
+        raise ParameterError("at least one directory or pair of files is required, got none")
     while rest:
         hooks = rest.pop(0)
+        if not hooks.exists():
+            raise ArchiveError(f"{hooks} does not exist")
         if hooks.is_dir():
             networks += find_networks(hooks)
         elif rest:
@@ -325,6 +330,8 @@ def _dataset(file, name):
     dataset = file[name]
     if dataset.dtype.kind not in "iuf" or dataset.external or dataset.is_virtual:
         raise ArchiveError(f"{file.filename}: {name} does not hold numbers")
+    if dataset.size is None or dataset.id.get_storage_size() == 0 < dataset.size:
+        raise ArchiveError(f"{file.filename}: {name} was never written")
     return dataset
 
 
@@ -361,22 +368,22 @@ def _depth_name(file):
 
 def _depth(file):
     depth = _single(file, _depth_name(file))
-    return _said(file, whole, "depth", int(depth) if depth.is_integer() else depth, low=2)
+    return _said(file, whole, "depth", int(depth) if depth.is_integer() else depth, low=2, high=10**6)
 
 
 def _check_same(one, said, other, says):
     names = ("weight variance", "bias variance", "depth")
     for name, a, b in zip(names, said, says, strict=False):
-        if a != b:
+        if not math.isclose(a, b, rel_tol=1e-6):  # one may be of single precision
             raise ArchiveError(f"{one} says {name} {a:g}, {other} says {b:g}: they are not of one network")
 
 
 def _numbered(file, prefix, depth, *, last=False):
     """The datasets with this prefix in the order of their numbers, 0 to depth - 1; the last row alone if asked."""
-    numbers = sorted(int(name[len(prefix) :]) for name in file if re.fullmatch(rf"{prefix}\d+", name))
-    if numbers != list(range(depth)):
-        missing = sorted(set(range(depth)) - set(numbers))
-        what = f"{prefix}{missing[0]} is missing" if missing else f"{prefix}{numbers[-1]} is one too many"
+    numbers = sorted(int(name[len(prefix) :]) for name in file if re.fullmatch(rf"{prefix}(0|[1-9]\d*)", name))
+    if len(numbers) != depth or numbers != list(range(depth)):
+        missing = next((number for number in range(depth) if number not in numbers), None)
+        what = f"{prefix}{numbers[-1]} is one too many" if missing is None else f"{prefix}{missing} is missing"
         raise ArchiveError(f"{file.filename} must hold {prefix}0 to {prefix}{depth - 1}, of depth {depth}: {what}")
     if not last:
         return [_numbers(file, f"{prefix}{number}") for number in numbers]

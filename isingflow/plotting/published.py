@@ -89,16 +89,17 @@ def published_figure(archive, *, normalised=False) -> Figure:
     families = [curves for name, curves in archive.families().items() if name.startswith(FAMILY)]
     if not families:
         raise ParameterError("the archive holds no curve of the published estimator")
-    controls = sorted({curve.control_value for curves in families for curve in curves})
+    laws = sorted({_law(curve) for curves in families for curve in curves})
+    one_bias = len({bias for _, bias in laws}) == 1
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.6, 4.6), layout="constrained")
         axes = figure.subplots()
         colours = {}
         for line, curves in zip(_lines(len(families)), families, strict=True):
             for curve in curves:
-                index = controls.index(curve.control_value)
+                index = laws.index(_law(curve))
                 look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
-                label = control_label(curve)
+                label = control_label(curve) + rf", $\sigma_b^2 = {_law(curve)[1]:.4g}$" * (not one_bias)
                 colours[label] = Line2D([], [], linestyle="none", label=label, **look)
                 _draw(axes, curve, line, look, normalised)
         axes.set(xlabel=_layer_label(families), ylabel=_value_label(normalised), title=_title(families))
@@ -107,6 +108,10 @@ def published_figure(archive, *, normalised=False) -> Figure:
         handles = [*colours.values(), *_line_handles(families)]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
     return figure
+
+
+def _law(curve):
+    return curve.control_value, curve.parameters["bias_variance"]
 
 
 def _lines(count):
@@ -142,8 +147,10 @@ def _layer_label(families):
 
 
 def _title(families):
-    first = families[0][0].parameters
-    return rf"published estimator, $N_0 = {first['width']}$, $\sigma_b^2 = {first['bias_variance']:.4g}$"
+    said = {"width": "N_0", "bias_variance": r"\sigma_b^2"}
+    found = {name: {curve.parameters[name] for curves in families for curve in curves} for name in said}
+    shared = [rf"${said[name]} = {values.pop():.4g}$" for name, values in found.items() if len(values) == 1]
+    return ", ".join(["published estimator", *shared])
 
 
 def _line_handles(families):
