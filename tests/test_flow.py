@@ -510,3 +510,18 @@ def test_asymptotes_read_off_mean_field(weight_variance, correlation):
     settled = meanfield.solve(weight_variance, 0.05)
     expected = network_room._of_pairs(start, 1 - correlation, settled.variance, settled.gap)
     assert found["asymptote"] == pytest.approx(expected, rel=0.006)
+
+
+def test_inputs_in_another_order_have_the_same_reference_or_none():
+    """Differences are from the first input: of others that are close to each other the digits are lost."""
+    rng = np.random.default_rng(0)
+    a, b, step = rng.normal(size=(3, 50))
+    network = NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=12, width=50)
+    for size in (1e-3, 1e-4):
+        one, other = (
+            mean_field_flow(given, network).value for given in ([b, b + size * step, a], [a, b, b + size * step])
+        )
+        np.testing.assert_allclose(one[1:], other[1:], rtol=1e-6)
+    assert np.isfinite(mean_field_flow([b, b + 1e-8 * step, a], network).value).all()
+    with pytest.raises(ParameterError, match="give the closest ones first"):
+        mean_field_flow([a, b, b + 1e-7 * step], network)

@@ -464,3 +464,9 @@ def test_rows_of_neurons_and_rows_of_inputs_are_activated_alike(name):
     np.testing.assert_allclose(other[:, 1:].T, 0.7 * (PHI[name](z[1:]) - PHI[name](z[0])), rtol=0, atol=1e-14)
     _kernels.add_squares(y, squares)
     np.testing.assert_allclose(squares, np.sum(z**2, axis=1), rtol=1e-13)
+
+
+@pytest.mark.parametrize("ensemble", NAIVE)
+def test_inputs_beyond_single_precision(ensemble):
+    with pytest.raises(ParameterError, match=r"^the pre-activations leave the range of float32 at level 0"):
+        propagate(1e39 * PAIR, SMALL, networks=2, rng=1, ensemble=ensemble, dtype="float32")

@@ -14,7 +14,7 @@ import pytest
 from conftest import contents, curve, finish
 from matplotlib.container import ErrorbarContainer
 
-from isingflow import archive, cli, report
+from isingflow import archive, cli, report, study
 from isingflow.archive import Archive
 from isingflow.errors import ArchiveError, ParameterError
 from isingflow.flow import published as flow
@@ -140,6 +140,14 @@ def drop(name):
     return lambda file: file.pop(name)
 
 
+def unwritten(name, shape):
+    def change(file):
+        del file[name]
+        file.create_dataset(name, shape=shape, dtype="f8")
+
+    return change
+
+
 def link(name, target):
     def change(file):
         del file[name]
@@ -162,6 +170,9 @@ HOOKS, PARAMETERS, ACCURACIES = 0, 1, 2
         (HOOKS, put("depth", 2.5), "depth must be a whole number, got 2.5"),
         (HOOKS, put("depth", [13, 14]), r"depth must be a single number, got shape \(2,\)"),
         (HOOKS, put("depth", 1), "depth must be between 2 and 1000000, got 1"),
+        (HOOKS, put("depth", 1e300), "depth must be between 2 and 1000000"),
+        (PARAMETERS, unwritten("W1", (6, 6)), "W1 was never written"),
+        (HOOKS, put("var_bias", h5py.Empty("f8")), "var_bias was never written"),
         (HOOKS, put("depth", np.nan), "depth must be a whole number, got nan"),
         (HOOKS, put("var_weight", 2.0), "says weight variance 2, .*para-.* says 1.5: they are not of one network"),
         (HOOKS, put("var_weight", 0.0), "var_weight must be greater than 0, got 0"),
@@ -513,3 +524,36 @@ def test_published_as_printed(folder, tmp_path, capsys):
     assert "[levels in the order of the public notebook]" in words
     assert "e14" in words
     assert archive.read(path).curves[0].quantity == "published estimator, e14"
+
+
+def test_a_figure_that_cannot_be_leaves_no_archive(tmp_path, capsys):
+    write_network(tmp_path, widths=(6, 5))
+    target = tmp_path / "p.h5"
+    assert cli.main(["published", str(tmp_path), "--normalise", "-q", "-o", str(target)]) == 2
+    assert "without the last 2 layers nothing is left of 2" in capsys.readouterr().err
+    assert not target.exists()
+
+
+def test_networks_of_one_law_have_noise_of_their_own(tmp_path):
+    """The same network twice, under two names."""
+    for base in ("150-13", "151-13"):
+        write_network(tmp_path, base=base, seed=1)
+    one, other = study.published([tmp_path], samples=20).curves
+    assert one.control_value == other.control_value
+    assert (one.value[1:] != other.value[1:]).all()
+
+
+def test_single_precision_says_the_same_variance(tmp_path):
+    write_network(tmp_path, weight=np.float32(1.76))
+    hooks, parameters, _ = find_networks(tmp_path)[0][1:]
+    with h5py.File(parameters, "a") as file:
+        put("var_weight", 1.76)(file)
+    assert read_network(hooks, parameters).weight_variance == pytest.approx(1.76, rel=1e-6)
+
+
+def test_curves_of_two_bias_variances_are_told_apart(tmp_path):
+    for base, bias in (("150-13", 0.05), ("151-13", 0.1)):
+        write_network(tmp_path, base=base, bias=bias)
+    found = study.published([tmp_path], samples=20)
+    words = [text.get_text() for text in plotting.published_figure(found).legends[0].get_texts()]
+    assert sum("sigma_b^2 = 0.05" in one for one in words) == sum("sigma_b^2 = 0.1" in one for one in words) == 1
