@@ -288,8 +288,9 @@ def draw_and_advance(
     weights goes with the `features` (fan_in, m).
     """
     for i in range(len(weights)):
-        for k in range(weights.shape[1]):
-            weights[i, k] = rng.standard_normal()
+        row = weights[i]
+        for k in range(len(row)):
+            row[k] = rng.standard_normal()
         biases[i] = rng.standard_normal()
     if residual > 0.0:
         fresh = np.dot(weights, features)

@@ -375,11 +375,11 @@ def _drawn_in_tiles(scaled_inputs, network, kept, over_tiles):
     def run(index, rng):
         streams = rng.spawn(len(_tiles(max(network.widths))))
         features, room = features_of_inputs, kept.room(index)
-        y = np.empty((max(network.widths), features.shape[1]), kept.dtype)
+        # one layer reads the activations of the last and writes its own: new memory for each would cost page faults
+        y, *activations = np.empty((3, max(network.widths), features.shape[1]), kept.dtype)
         for level, width in enumerate(network.widths):
-            fan_in = len(features)
+            fan_in, phi = len(features), activations[level % 2][:width]
             here = room[kept.starts[level] :][: width * (fan_in + 1)]
-            phi = np.empty((width, features.shape[1]), kept.dtype)
             rows = here[: width * fan_in].reshape(width, fan_in), here[width * fan_in :], y[:width], phi
             rule = math.sqrt(weight_variance / width), bias_scale, residual if level else 0.0, *activation_rule
             moments = [found[level] for found in kept.of_network(index)]
