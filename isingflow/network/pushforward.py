@@ -304,12 +304,15 @@ def _batches(samples, rng, levels):
 def _squared_distances(z, weights, biases, means, phi, residual):
     """``|z^m - mu_m|^2`` of samples of level 0, (levels after 0, samples)."""
     found = []
+    room = np.empty((2, len(z) * max(len(bias) for bias in biases)))
     with np.errstate(over="ignore", invalid="ignore"):  # a new thread does not have its parent's
-        for weight, bias, mean in zip(weights, biases, means, strict=True):
-            before, z = z, phi(z) @ weight.T
+        for level, (weight, bias, mean) in enumerate(zip(weights, biases, means, strict=True)):
+            after = room[level % 2, : len(z) * len(bias)].reshape(len(z), len(bias))
+            np.matmul(phi(z), weight.T, out=after)
             if residual:
-                z += residual * before
-            z += bias - mean
-            found.append(np.einsum("si,si->s", z, z))
-            z += mean
+                after += residual * z
+            after += bias - mean
+            found.append(np.einsum("si,si->s", after, after))
+            after += mean
+            z = after
     return found
