@@ -113,6 +113,8 @@ def test_errors_are_the_spread_of_repetitions(inputs, networks):
     ("call", "message"),
     [
         (lambda x: layer_flow(x, network_of(), neurons=9, rng=1), "neurons must be between 1 and 8, got 9"),
+        (lambda x: layer_flow(x[:1], network_of(), neurons=9, rng=1, networks=10**12), "between 1 and 8, got 9"),
+        (lambda x: layer_flow(x[:1], network_of(), neurons=2, rng=1, networks=10**12), "GiB of memory"),
         (lambda x: layer_flow(x, network_of(), neurons="every", rng=1), "neurons must be one of 'all', got 'every'"),
         (
             lambda x: layer_flow(x, network_of(width=(8, 6, 4, 5)), neurons="all", rng=1),

@@ -16,7 +16,7 @@ from isingflow.network import meanfield
 from isingflow.network.activations import named
 from isingflow.network.inputs import checked_inputs, input_kernel
 from isingflow.network.propagation import propagate
-from isingflow.parameters import NetworkParameters, choice, whole
+from isingflow.parameters import NetworkParameters, choice, whole, within_memory
 from isingflow.seeding import generator
 
 BATCH = 25
@@ -155,6 +155,10 @@ def _ensemble(inputs, networks):
 
 def _samples(inputs, network, window, *, networks, rng, workers):
     """Return per level float64 (networks * m, window), network by network."""
+    within_memory(
+        f"{window} neurons of {network.depth + 1} levels for {len(inputs)} inputs and {networks} networks",
+        8 * window * (network.depth + 1) * len(inputs) * networks,
+    )
     found = [np.empty((networks, len(inputs), window)) for _ in network.widths]
     rng = generator(rng)
     for start in range(0, networks, BATCH):

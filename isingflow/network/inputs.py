@@ -52,7 +52,8 @@ class Inputs:
         values = checked_inputs("values", self.values).copy()
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
-        object.__setattr__(self, "indices", tuple(whole("index", index, low=0) for index in self.indices))
+        given = np.atleast_1d(np.asarray(self.indices, dtype=object)).ravel()
+        object.__setattr__(self, "indices", tuple(whole("index", index, low=0) for index in given))
         if self.indices and len(self.indices) != len(values):
             raise ParameterError(f"{len(values)} inputs need as many indices, or none, got {len(self.indices)}")
 
