@@ -39,7 +39,7 @@ def layer_flow(
     forced=False,
     workers=1,
 ) -> LevelCurve:
-    """Follow the joint law of several neurons of a layer, over a data set, over networks, or both.
+    """Follow the joint law of several neurons of a layer, over a data set or over networks.
 
     Weights are drawn, and the same inputs are seen at every level, so that the error resamples what is compared
     together. `networks` and the number of inputs m say which law it is:
