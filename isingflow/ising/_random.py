@@ -1,0 +1,112 @@
+"""Random bits for compiled code: a generator in eight lanes, and bits that are set with a given probability.
+
+The state is uint64 (4, 8): xoshiro256+ of Blackman & Vigna (ACM Trans. Math. Softw. 47, 36, 2021), one stream a lane,
+one output a step. Every bit position of a word is a sequence of random bits of its own.
+
+A number u is compared with a bound bit by bit: the first `DRAWN` bits in one pass from the least significant one up,
+and further ones, down to 2^-64, only while a bit position is still tied, once in 2^DRAWN.
+"""
+
+import numpy as np
+from numba import njit
+
+from isingflow.ising._words import (
+    agree,
+    alike,
+    any_set,
+    compare,
+    exclusive_or,
+    load_eight,
+    shifted_down,
+    shifted_up,
+    store_eight,
+)
+
+DRAWN = 12
+"""Bits that are always compared: fewer leave more ties, more cost more."""
+
+BITS = 64
+
+_SHIFT, _TURN, _BACK = np.uint64(17), np.uint64(45), np.uint64(19)
+
+
+def generator_state(rng):
+    """Seed the eight lanes from a numpy Generator: uint64 (4, 8)."""
+    return rng.integers(0, 2**64, (4, 8), np.uint64)
+
+
+def bounds(probabilities):
+    """Write probabilities in [0, 1] as bounds for `below`: uint64 (64, n), all bits of a word set or none.
+
+    Row 0 is the most significant bit of ``floor(p 2^64)``; p = 1 stands for ``1 - 2^-64``.
+    """
+    whole = [min(int(p * 2.0**BITS), 2**BITS - 1) for p in probabilities]
+    bits = [[bound >> (BITS - 1 - k) & 1 for bound in whole] for k in range(BITS)]
+    return np.array(bits, np.uint64) * np.uint64(2**64 - 1)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def load_state(state):
+    """The generator as four vectors, to be kept in registers."""
+    return load_eight(state, 0), load_eight(state, 8), load_eight(state, 16), load_eight(state, 24)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def store_state(state, vectors):
+    """Write the generator back."""
+    for row in range(4):
+        store_eight(state, 8 * row, vectors[row])
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def advance(state):
+    """Return random words and the next state."""
+    s0, s1, s2, s3 = state
+    words = s0 + s3
+    s2_next = exclusive_or(s2, s0, shifted_up(s1, _SHIFT))
+    s3 = s3 ^ s1
+    s1 = exclusive_or(s1, s2, s0)
+    s0 = s0 ^ s3
+    return words, (s0, s1, s2_next, shifted_up(s3, _TURN) | shifted_down(s3, _BACK))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def below(state, bound):
+    """Return words whose bits are set with a probability, its column uint64 (64,) of `bounds`, and the next state."""
+    words, state = advance(state)
+    limit = alike(bound[DRAWN - 1], words)
+    less = ~words & limit
+    tied = ~(words ^ limit)
+    for k in range(DRAWN - 2, -1, -1):
+        words, state = advance(state)
+        limit = alike(bound[k], words)
+        less = compare(words, limit, less)
+        tied = agree(words, limit, tied)
+    k = DRAWN
+    while any_set(tied) and k < BITS:
+        words, state = advance(state)
+        limit = alike(bound[k], words)
+        less = less | (tied & limit & ~words)
+        tied = agree(words, limit, tied)
+        k += 1
+    return less, state
+
+
+@njit(cache=True, nogil=True)
+def fill_below(state, bound, out):
+    """Fill uint64 `out` (n,), n a multiple of 8, with bits that are set with a probability."""
+    vectors = load_state(state)
+    for start in range(0, len(out), 8):
+        words, vectors = below(vectors, bound)
+        store_eight(out, start, words)
+    store_state(state, vectors)
+
+
+@njit(cache=True, nogil=True)
+def fill(state, out):
+    """Fill uint64 `out` (n,), n a multiple of 8, with random words."""
+    vectors = load_state(state)
+    for start in range(0, len(out), 8):
+        words, vectors = advance(vectors)
+        store_eight(out, start, words)
+    store_state(state, vectors)

@@ -1,0 +1,211 @@
+"""Eight machine words side by side as one value of compiled code: the only place that knows about vectors.
+
+Kernels written with the functions below run on one 64-bit word and, unchanged, on a vector of eight of them, with the
+same bits. LLVM spells the vector out for every processor; where there is AVX-512 it is one register, and a logical
+function of three operands one instruction.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 8
+"""Words in a vector, on every machine: the order of the random bits must not depend on the processor."""
+
+_WORD = ir.IntType(64)
+_VECTOR = ir.VectorType(_WORD, LANES)
+
+
+class Words(types.Type):
+    """The type of a vector of eight words."""
+
+    def __init__(self):
+        super().__init__("eight_words")
+
+
+eight_words = Words()
+
+
+@register_model(Words)
+class _WordsModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, _VECTOR)
+
+
+def _spread(builder, value, like):
+    """Copy a word into all lanes of what it is to be like."""
+    if not isinstance(like, Words):
+        return value
+    undefined = ir.Constant(_VECTOR, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+
+def _address(context, builder, array_type, array, start):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [start]), _VECTOR.as_pointer())
+
+
+@intrinsic
+def load_eight(typing, array, start):
+    """Eight words of a contiguous uint64 array, from a position in its flat order on."""
+
+    def build(context, builder, signature, arguments):
+        return builder.load(_address(context, builder, signature.args[0], *arguments), align=8)
+
+    return eight_words(array, types.intp), build
+
+
+@intrinsic
+def store_eight(typing, array, start, value):
+    """Put eight words into a contiguous uint64 array, from a position in its flat order on."""
+
+    def build(context, builder, signature, arguments):
+        array, start, value = arguments
+        builder.store(value, _address(context, builder, signature.args[0], array, start), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, eight_words), build
+
+
+def _extend(function, instruction, operands=2):
+    """Give vectors an operator that words have."""
+
+    def build(context, builder, signature, arguments):
+        return getattr(builder, instruction)(*arguments)
+
+    if operands == 1:
+
+        @intrinsic
+        def turn(typing, one):
+            return one(one), build
+
+        @overload(function)
+        def turned(one):
+            if isinstance(one, Words):
+                return lambda one: turn(one)
+            return None
+
+        return
+
+    @intrinsic
+    def combine(typing, one, other):
+        return one(one, one), build
+
+    @overload(function)
+    def combined(one, other):
+        if isinstance(one, Words) and isinstance(other, Words):
+            return lambda one, other: combine(one, other)
+        return None
+
+
+_extend(operator.and_, "and_")
+_extend(operator.or_, "or_")
+_extend(operator.xor, "xor")
+_extend(operator.add, "add")
+_extend(operator.invert, "not_", operands=1)
+
+
+def _shift(instruction):
+    @intrinsic
+    def shift(typing, value, places):
+        def build(context, builder, signature, arguments):
+            value, places = arguments
+            return getattr(builder, instruction)(value, _spread(builder, places, signature.return_type))
+
+        return value(value, types.uint64), build
+
+    return shift
+
+
+shifted_up = _shift("shl")
+shifted_down = _shift("lshr")
+
+
+@intrinsic
+def alike(typing, word, like):
+    """Return a word in every lane of what it is to be like."""
+
+    def build(context, builder, signature, arguments):
+        return _spread(builder, arguments[0], signature.return_type)
+
+    return like(types.uint64, like), build
+
+
+@intrinsic
+def any_set(typing, value):
+    """Whether a bit is set."""
+
+    def build(context, builder, signature, arguments):
+        value = arguments[0]
+        if isinstance(signature.args[0], Words):
+            kind = ir.FunctionType(_WORD, (_VECTOR,))
+            value = builder.call(builder.module.declare_intrinsic("llvm.vector.reduce.or.v8i64", (), kind), [value])
+        return builder.icmp_unsigned("!=", value, ir.Constant(_WORD, 0))
+
+    return types.boolean(value), build
+
+
+@intrinsic
+def population(typing, word):
+    """Number of set bits of a word, int64."""
+
+    def build(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), build
+
+
+def _has_one_instruction():
+    """Whether the code is compiled for a processor with AVX-512; NUMBA_CPU_NAME=generic is one without."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return "+avx512f" in features
+
+
+def _ternary(formula):
+    """Let a logical function of three operands be one instruction, where there is such a thing."""
+    table = formula(0xF0, 0xCC, 0xAA) & 0xFF  # the operands' own truth tables: its value for all eight inputs
+
+    @intrinsic
+    def instruction(typing, a, b, c):
+        def build(context, builder, signature, arguments):
+            kind = ir.FunctionType(_VECTOR, (_VECTOR, _VECTOR, _VECTOR, ir.IntType(32)))
+            ternlog = builder.module.declare_intrinsic("llvm.x86.avx512.pternlog.q.512", (), kind)
+            return builder.call(ternlog, [*arguments, ir.Constant(ir.IntType(32), table)])
+
+        return a(a, a, a), build
+
+    @overload(formula)
+    def compiled(a, b, c):
+        if isinstance(a, Words) and _has_one_instruction():
+            return lambda a, b, c: instruction(a, b, c)
+        return formula
+
+    return formula
+
+
+@_ternary
+def exclusive_or(a, b, c):
+    """Where one or three of the bits are set."""
+    return a ^ b ^ c
+
+
+@_ternary
+def choose(a, b, c):
+    """The second where the first is set, else the third."""
+    return c ^ (a & (b ^ c))
+
+
+@_ternary
+def compare(a, b, c):
+    """Whether a number `a` is below a number `b` by this bit, or, where it is the same, by those before it, `c`."""
+    return b ^ (~(a ^ b) & (b ^ c))
+
+
+@_ternary
+def agree(a, b, c):
+    """Where the third is set, and the first two are equal."""
+    return c & ~(a ^ b)
