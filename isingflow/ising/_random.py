@@ -8,12 +8,14 @@ and further ones, down to 2^-64, only while a bit position is still tied, once i
 """
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 from isingflow.ising._words import (
     agree,
     alike,
     any_set,
+    choose,
     compare,
     exclusive_or,
     load_eight,
@@ -70,24 +72,48 @@ def advance(state):
     return words, (s0, s1, s2_next, shifted_up(s3, _TURN) | shifted_down(s3, _BACK))
 
 
+def limit(bound, k, lanes, like):
+    """Bit `k` of the bound that holds in each lane, as `below` has it."""
+
+
+@overload(limit, jit_options={"forceinline": True})
+def _limit(bound, k, lanes, like):
+    if bound.ndim == 1:
+        return lambda bound, k, lanes, like: alike(bound[k], like)
+    if not isinstance(lanes, types.BaseTuple):
+        return lambda bound, k, lanes, like: choose(lanes, alike(bound[k, 1], like), alike(bound[k, 0], like))
+
+    def by_number(bound, k, lanes, like):
+        ones, twos, fours = lanes
+        low = choose(ones, alike(bound[k, 1], like), alike(bound[k, 0], like))
+        high = choose(ones, alike(bound[k, 3], like), alike(bound[k, 2], like))
+        return choose(fours, alike(bound[k, 4], like), choose(twos, high, low))
+
+    return by_number
+
+
 @njit(cache=True, nogil=True, forceinline=True)
-def below(state, bound):
-    """Return words whose bits are set with a probability, its column uint64 (64,) of `bounds`, and the next state."""
+def below(state, bound, lanes=None):
+    """Return words whose bits are set with given probabilities, and the next state.
+
+    `bound` is one column uint64 (64,) of `bounds`; or two of them, (64, 2), the second for the bits that are set in
+    `lanes`; or five, (64, 5), chosen by a number from 0 to 4 whose binary digits are the words of `lanes`, lowest first.
+    """
     words, state = advance(state)
-    limit = alike(bound[DRAWN - 1], words)
-    less = ~words & limit
-    tied = ~(words ^ limit)
+    bits = limit(bound, DRAWN - 1, lanes, words)
+    less = ~words & bits
+    tied = ~(words ^ bits)
     for k in range(DRAWN - 2, -1, -1):
         words, state = advance(state)
-        limit = alike(bound[k], words)
-        less = compare(words, limit, less)
-        tied = agree(words, limit, tied)
+        bits = limit(bound, k, lanes, words)
+        less = compare(words, bits, less)
+        tied = agree(words, bits, tied)
     k = DRAWN
     while any_set(tied) and k < BITS:
         words, state = advance(state)
-        limit = alike(bound[k], words)
-        less = less | (tied & limit & ~words)
-        tied = agree(words, limit, tied)
+        bits = limit(bound, k, lanes, words)
+        less = less | (tied & bits & ~words)
+        tied = agree(words, bits, tied)
         k += 1
     return less, state
 
