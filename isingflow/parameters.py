@@ -19,7 +19,7 @@ import numpy as np
 from isingflow.errors import ParameterError
 
 LARGEST_COUPLING = 100.0
-ALGORITHMS = ("auto", "heat-bath", "swendsen-wang")
+ALGORITHMS = ("auto", "heat-bath", "heat-bath replicas", "heat-bath strips", "swendsen-wang", "wolff")
 ENSEMBLES = ("conditional", "weights")
 ACTIVATIONS = ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear")
 LEAKY_SLOPE = 0.01
@@ -201,19 +201,22 @@ def decimation_steps(steps, side) -> int:
     return steps
 
 
-def within_memory(what, size) -> None:
+def within_memory(what, size, *, advice="") -> None:
     """Raise if `size` bytes are more memory than the machine has, where it says how much it has.
 
     Raises
     ------
     ParameterError
-        Naming `what` needs the memory.
+        Naming `what` needs the memory, and the advice.
     """
     if not hasattr(os, "sysconf"):
         return
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > there:
-        raise ParameterError(f"{what} need {size / 2**30:.1f} GiB of memory, this machine has {there / 2**30:.1f} GiB")
+        raise ParameterError(
+            f"{what} need {size / 2**30:.1f} GiB of memory, this machine has {there / 2**30:.1f} GiB"
+            + (f": {advice}" if advice else "")
+        )
 
 
 def canonical(record) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from isingflow.ising._random import advance, below, load_state, store_state
+from isingflow.ising._rows import measure_all
 from isingflow.ising._words import choose, load_eight, store_eight
 
 LANES = 8
@@ -130,3 +131,15 @@ def from_rows(packed, side, strips, spins):
                 spins[(x + row) & 1, row + 1, x // 2 + 1] = square[x - 64 * word]
     for colour in range(2):
         repeat_edges(spins[colour], side // 2, strips)
+
+
+@njit(cache=True, nogil=True)
+def run(spins, side, strips, state, bound, every, packed, lattices, bonds, totals):
+    """Sweep and record: int64 `bonds` and `totals` (records, lattices) after every `every` sweeps.
+
+    `packed` uint64 (64, rows, words) is scratch, and `lattices` (lattices, side, words) another view of it.
+    """
+    for record in range(len(bonds)):
+        sweep(spins, side, strips, state, bound, every)
+        to_rows(spins, side, packed)
+        measure_all(lattices, side, bonds[record], totals[record])

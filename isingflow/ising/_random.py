@@ -96,8 +96,8 @@ def _limit(bound, k, lanes, like):
 def below(state, bound, lanes=None):
     """Return words whose bits are set with given probabilities, and the next state.
 
-    `bound` is one column uint64 (64,) of `bounds`; or two of them, (64, 2), the second for the bits that are set in
-    `lanes`; or five, (64, 5), chosen by a number from 0 to 4 whose binary digits are the words of `lanes`, lowest first.
+    `bound` is one column uint64 (64,) of `bounds`; or two of them, (64, 2), the second for the bits set in `lanes`; or
+    five, (64, 5), chosen by a number from 0 to 4 whose binary digits are the words of `lanes`, the lowest first.
     """
     words, state = advance(state)
     bits = limit(bound, DRAWN - 1, lanes, words)

@@ -1,0 +1,145 @@
+"""Markov chains of the square lattice: what the sampler runs on its threads.
+
+Each starts from packed rows, uint64 (lattices, side, ceil(side / 64)), one lattice or 64, and has the state of a
+generator of its own.
+"""
+
+import numpy as np
+from scipy.special import expit
+
+from isingflow.ising.square import CRITICAL_COUPLING
+
+REPLICAS = 64
+"""Lattices that advance together where one spin is one bit of a word."""
+
+
+def row_words(side) -> int:
+    """Words of a packed row."""
+    return -(-side // 64)
+
+
+def uniform_rows(side) -> np.ndarray:
+    """Return the packed rows of a lattice with all spins up: uint64 (side, words)."""
+    rows = np.full((side, row_words(side)), 2**64 - 1, np.uint64)
+    if side % 64:
+        rows[:, -1] = 2 ** (side % 64) - 1
+    return rows
+
+
+def checkered_rows(side) -> np.ndarray:
+    """Return the packed rows of the lattice whose spins are up where ``x + y`` is even."""
+    even = np.uint64(0x5555555555555555)
+    rows = uniform_rows(side)
+    rows[::2] &= even
+    rows[1::2] &= ~even
+    return rows
+
+
+def start(lattices, side, rng, *, coupling, field, **_) -> np.ndarray:
+    """Return packed rows to start from, uint64 (lattices, side, words).
+
+    Hot below the critical coupling. From there on cold: all spins along the field; without one with a sign of its own
+    for each lattice, and alternating for a negative coupling that an even side and the field admit.
+    """
+    words = row_words(side)
+    if abs(coupling) < CRITICAL_COUPLING or (coupling < 0 and side % 2):
+        return rng.integers(0, 2**64, (lattices, side, words), np.uint64) & uniform_rows(side)
+    checkered = coupling < 0 and abs(field) < -4 * coupling
+    cold = checkered_rows(side) if checkered else uniform_rows(side)
+    opposite = cold ^ uniform_rows(side)
+    along = np.full(lattices, field > 0)
+    up = along if field and not checkered else rng.integers(0, 2, lattices).astype(bool)
+    return np.where(up[:, None, None], cold, opposite)
+
+
+class MultiSpinHeatBath:
+    """64 lattices, or one in 64 strips: nearest neighbours and a field, sides even or multiples of 128."""
+
+    def __init__(self, rows, side, rng, *, strips, coupling, field, **_):
+        from isingflow.ising import _multispin, _random
+
+        self.side, self.strips, self.lattices = side, strips, len(rows)
+        if field:
+            probabilities = expit(2 * (coupling * np.arange(-4, 5, 2) + field))
+        else:
+            probabilities = expit(-2 * coupling * np.array([2, 4]))
+        self._bound = _random.bounds(probabilities)
+        self._packed = rows.reshape(64, -1, rows.shape[2]).copy()
+        self._spins = _multispin.empty_spins(self._packed.shape[1], side)
+        _multispin.from_rows(self._packed, side, strips, self._spins)
+        self._state = _random.generator_state(rng)
+
+    def run(self, every, records):
+        """Advance `every` sweeps `records` times: int64 (2, records, lattices): sums of ``s s'`` over bonds, of s."""
+        from isingflow.ising import _multispin
+
+        found = np.empty((2, records, self.lattices), np.int64)
+        lattices = self._packed.reshape(self.lattices, self.side, -1)
+        _multispin.run(
+            self._spins, self.side, self.strips, self._state, self._bound, every, self._packed, lattices, *found
+        )
+        return found
+
+    def rows(self):
+        """Return the lattices as packed rows after the last `run`: uint64 (lattices, side, words)."""
+        return self._packed.reshape(self.lattices, self.side, -1)
+
+
+class HeatBath:
+    """Many lattices in typewriter order: all couplings, all sides."""
+
+    def __init__(self, rows, side, rng, *, coupling, diagonal, plaquette, field):
+        from isingflow.ising import _heat_bath, _random
+
+        self.side, self.lattices = side, len(rows)
+        bits = np.unpackbits(rows.view(np.uint8), axis=-1, count=side, bitorder="little")
+        self._spins = np.ascontiguousarray(np.moveaxis(2 * bits.astype(np.int8) - 1, 0, -1))
+        self._bound = _heat_bath.up_bounds(coupling, diagonal, plaquette, field)
+        self._state = _random.generator_state(rng)
+        self._scratch = np.empty(self.lattices // 2, np.uint64), np.empty(self.lattices, np.uint16)
+
+    def run(self, every, records):
+        """As `MultiSpinHeatBath.run`."""
+        from isingflow.ising import _heat_bath
+
+        found = np.empty((2, records, self.lattices), np.int64)
+        _heat_bath.run(self._spins, self._state, self._bound, every, *self._scratch, *found)
+        return found
+
+    def rows(self):
+        """As `MultiSpinHeatBath.rows`."""
+        packed = np.zeros((self.lattices, self.side, 8 * row_words(self.side)), np.uint8)
+        bits = np.packbits(np.moveaxis(self._spins, -1, 0) > 0, axis=-1, bitorder="little")
+        packed[..., : bits.shape[-1]] = bits
+        return packed.view(np.uint64)
+
+
+class Clusters:
+    """One lattice updated by clusters: nearest neighbours alone, of either sign where the side is even."""
+
+    lattices = 1
+
+    def __init__(self, rows, side, rng, *, single, coupling, **_):
+        from isingflow.ising import _clusters, _random
+
+        self.side = side
+        # with every other spin turned an antiferromagnet is a ferromagnet
+        self._turned = checkered_rows(side) if coupling < 0 else np.zeros_like(rows[0])
+        self._rows = rows[0] ^ self._turned
+        self._bond = _random.bounds([-np.expm1(-2 * abs(coupling))])[:, 0].copy()
+        self._sign = -1 if coupling < 0 else 1
+        self._state = _random.generator_state(rng)
+        self._update = _clusters.wolff if single else _clusters.swendsen_wang
+        self._scratch = _clusters.scratch(side)
+
+    def run(self, every, records):
+        """As `MultiSpinHeatBath.run`."""
+        found = np.empty((2, records, 1), np.int64)
+        arguments = (self._rows, self.side, self._state, self._bond, every * records, every)
+        self._update(*arguments, *found[..., 0], *self._scratch)
+        found[0] *= self._sign
+        return found
+
+    def rows(self):
+        """As `MultiSpinHeatBath.rows`."""
+        return (self._rows ^ self._turned)[None]
