@@ -19,7 +19,7 @@ import numpy as np
 from isingflow.errors import ParameterError
 
 LARGEST_COUPLING = 100.0
-ALGORITHMS = ("auto", "heat-bath", "heat-bath replicas", "heat-bath strips", "swendsen-wang", "wolff")
+ALGORITHMS = ("auto", "heat-bath", "replicas", "strips", "swendsen-wang", "wolff")
 ENSEMBLES = ("conditional", "weights")
 ACTIVATIONS = ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear")
 LEAKY_SLOPE = 0.01

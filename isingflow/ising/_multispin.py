@@ -1,4 +1,4 @@
-"""Heat bath on a checkerboard, 64 spins to a word: 64 lattices at once, or 64 strips of one.
+"""Local updates on a checkerboard, 64 spins to a word: 64 lattices at once, or 64 strips of one.
 
 A bit of a word belongs to a lattice of its own (replicas), or to a strip of ``side / 64`` rows of one lattice. Either
 way ``spins`` is uint64 (2, rows + 2, stride): the sites with ``x + y`` even and odd apart, site ``(y, x)`` of a strip
@@ -10,9 +10,9 @@ nothing.
 import numpy as np
 from numba import njit
 
-from isingflow.ising._random import advance, below, load_state, store_state
+from isingflow.ising._random import below, load_state, store_state
 from isingflow.ising._rows import measure_all
-from isingflow.ising._words import choose, load_eight, store_eight
+from isingflow.ising._words import load_eight, store_eight
 
 LANES = 8
 _ONE, _LAST = np.uint64(1), np.uint64(63)
@@ -39,21 +39,26 @@ def repeat_edges(colour, columns, strips):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def new_spins(state, bound, north, south, beside, across):
-    """Draw the spins between four neighbours; return them and the next state.
-
-    `bound` has two columns without a field: the probabilities of a spin against three neighbours, and against four;
-    five with one: those of up, given 0 to 4 neighbours that are up.
-    """
+def count(north, south, beside, across):
+    """Add four bits: the binary digits of their number, ones, twos and fours."""
     pair, other = north ^ south, beside ^ across
-    ones, carry = pair ^ other, pair & other
-    both, others = north & south, beside & across
-    twos, fours = both ^ others ^ carry, both & others
+    both, others, carry = north & south, beside & across, pair & other
+    return pair ^ other, both ^ others ^ carry, both & others
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def new_spins(state, bound, spins, north, south, beside, across):
+    """Draw spins between four neighbours; return them and the next state.
+
+    Heat bath with a field: `bound` has five columns, the probability of up given 0 to 4 neighbours that are up.
+    Metropolis without: three columns, the probability to flip against four favourable bonds, against three, and else.
+    """
     if bound.shape[1] == 5:
-        return below(state, bound, (ones, twos, fours))
-    coin, state = advance(state)
-    against, state = below(state, bound, ~(ones | twos))
-    return choose(twos & ~ones, coin, (fours | (twos & ones)) ^ against), state
+        return below(state, bound, count(north, south, beside, across))
+    # bonds that a flip would mend: none, one, or enough
+    ones, twos, fours = count(spins ^ north, spins ^ south, spins ^ beside, spins ^ across)
+    flips, state = below(state, bound, (ones, twos | fours))
+    return spins ^ flips, state
 
 
 @njit(cache=True, nogil=True)
@@ -70,6 +75,7 @@ def update_colour(spins, colour, columns, vectors, bound):
             words, vectors = new_spins(
                 vectors,
                 bound,
+                load_eight(spins, here + column),
                 load_eight(spins, other - stride),
                 load_eight(spins, other + stride),
                 load_eight(spins, other),

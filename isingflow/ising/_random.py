@@ -8,7 +8,7 @@ and further ones, down to 2^-64, only while a bit position is still tied, once i
 """
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 from numba.extending import overload
 
 from isingflow.ising._words import (
@@ -80,24 +80,30 @@ def limit(bound, k, lanes, like):
 def _limit(bound, k, lanes, like):
     if bound.ndim == 1:
         return lambda bound, k, lanes, like: alike(bound[k], like)
-    if not isinstance(lanes, types.BaseTuple):
-        return lambda bound, k, lanes, like: choose(lanes, alike(bound[k, 1], like), alike(bound[k, 0], like))
+    if len(lanes) == 2:
 
-    def by_number(bound, k, lanes, like):
+        def up_to_two(bound, k, lanes, like):
+            ones, twos = lanes
+            low = choose(ones, alike(bound[k, 1], like), alike(bound[k, 0], like))
+            return choose(twos, alike(bound[k, 2], like), low)
+
+        return up_to_two
+
+    def up_to_four(bound, k, lanes, like):
         ones, twos, fours = lanes
         low = choose(ones, alike(bound[k, 1], like), alike(bound[k, 0], like))
         high = choose(ones, alike(bound[k, 3], like), alike(bound[k, 2], like))
         return choose(fours, alike(bound[k, 4], like), choose(twos, high, low))
 
-    return by_number
+    return up_to_four
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def below(state, bound, lanes=None):
     """Return words whose bits are set with given probabilities, and the next state.
 
-    `bound` is one column uint64 (64,) of `bounds`; or two of them, (64, 2), the second for the bits set in `lanes`; or
-    five, (64, 5), chosen by a number from 0 to 4 whose binary digits are the words of `lanes`, the lowest first.
+    `bound` is one column uint64 (64,) of `bounds`; or three of them, (64, 3), or five, (64, 5), chosen by a number up
+    to 2 or 4 whose binary digits are the words of `lanes`, the lowest first.
     """
     words, state = advance(state)
     bits = limit(bound, DRAWN - 1, lanes, words)

@@ -21,8 +21,8 @@ from isingflow.seeding import generator
 
 PILOT = {
     "heat-bath": 256,
-    "heat-bath replicas": 256,
-    "heat-bath strips": 1024,
+    "replicas": 256,
+    "strips": 1024,
     "swendsen-wang": 128,
     "wolff": 512,
 }
@@ -30,7 +30,7 @@ PILOT = {
 
 LONGEST_PILOT = 64  # times as long, where the autocorrelation time asks for it
 
-CHAINS = {"heat-bath": 128, "heat-bath replicas": 128, "heat-bath strips": 4, "swendsen-wang": 4, "wolff": 4}
+CHAINS = {"heat-bath": 128, "replicas": 128, "strips": 4, "swendsen-wang": 4, "wolff": 4}
 """Default number of chains: whole words where a word holds 64 of them, and work for two threads at least."""
 
 BLOCK = 128
@@ -60,8 +60,9 @@ class SquareSample:
         Updates discarded at the start of each chain, and from one configuration to the next: sweeps, or clusters of
         "wolff".
     autocorrelation_time, autocorrelation_error : float
-        Integrated, in updates, the larger one of energy and ``|m|``, and its standard error: from the configurations
-        returned where they are enough to tell, else from the pilot runs. NaN where neither tell.
+        Integrated, in updates, the larger one of energy and ``|m|`` (staggered, of an antiferromagnet without a field),
+        and its standard error: from the configurations returned where they are enough to tell, else from the pilot
+        runs. NaN where neither tell.
     """
 
     packed: PackedSpins
@@ -115,16 +116,16 @@ def sample_square(
         Generator, advanced by the call, or a seed.
     diagonal, plaquette, field : float
         ``K2``, ``K3`` and ``H``, dimensionless, in [-100, 100].
-    algorithm : {"auto", "heat-bath", "heat-bath replicas", "heat-bath strips", "swendsen-wang", "wolff"}
-        "heat-bath" knows every coupling and side, in typewriter order. "heat-bath replicas" (even sides) and
-        "heat-bath strips" (multiples of 128) know nearest neighbours and the field, are some thirty times as fast, and
-        update a checkerboard with a bit for a spin: of 64 lattices in a word, or of 64 strips of one lattice.
-        "swendsen-wang" and "wolff" update clusters, for nearest neighbours alone (``K1 < 0``: even sides). "auto" takes
-        clusters where the correlation length is beyond 4, else the fastest heat bath that fits, strips from side 512
-        on.
+    algorithm : {"auto", "heat-bath", "replicas", "strips", "swendsen-wang", "wolff"}
+        "heat-bath" knows every coupling and side, in typewriter order. "replicas" (even sides) and "strips" (multiples
+        of 128) know nearest neighbours and the field, are some thirty times as fast, and update a checkerboard with a
+        bit for a spin: of 64 lattices in a word, or of 64 strips of one lattice; by Metropolis' rule without a field,
+        with which one flip in 32 is not offered, by heat bath with one. "swendsen-wang" and "wolff" update clusters,
+        for nearest neighbours alone (``K1 < 0``: even sides). "auto" takes clusters where the correlation length is
+        beyond 4, else the fastest local update that fits, strips from side 512 on.
     chains : int or "auto"
         Independent Markov chains, at least 1; more than `samples` are not started. "auto": 128 of "heat-bath" and
-        "heat-bath replicas", which come by 64 whether asked for or not, else 4.
+        "replicas", which advance by 64 whether asked for or not, else 4.
     burn_in, thin : int or "auto"
         Updates to discard, and between configurations (at least 1): sweeps, or clusters of "wolff". "auto" measures the
         integrated autocorrelation time of energy and ``|m|`` in pilot runs: the pilots and 20 times that are discarded,
@@ -154,13 +155,14 @@ def sample_square(
     References
     ----------
     Swendsen & Wang, Phys. Rev. Lett. 58, 86 (1987); Wolff, Phys. Rev. Lett. 62, 361 (1989); Creutz, Phys. Rev. D 21,
-    2308 (1980) (heat bath); Jacobs & Rebbi, J. Comput. Phys. 41, 203 (1981) (64 lattices in a word).
+    2308 (1980) (heat bath); Metropolis et al., J. Chem. Phys. 21, 1087 (1953); Jacobs & Rebbi, J. Comput. Phys. 41, 203
+    (1981) (64 lattices in a word).
 
     Examples
     --------
     >>> sample = sample_square(0.3, side=8, samples=100, rng=1)
     >>> sample.spins.shape, sample.algorithm
-    ((100, 8, 8), 'heat-bath replicas')
+    ((100, 8, 8), 'replicas')
     """
     request = _Request(coupling, side, samples, diagonal, plaquette, field, algorithm, chains, burn_in, thin, workers)
     within_memory(
@@ -291,24 +293,24 @@ class _Request:
                 return "swendsen-wang"
             if not parallel:
                 return "heat-bath"
-            return "heat-bath strips" if self.side >= LARGE and self.side % BLOCK == 0 else "heat-bath replicas"
+            return "strips" if self.side >= LARGE and self.side % BLOCK == 0 else "replicas"
         given = ", ".join(f"{name}={getattr(self, name):g}" for name in ("coupling", "diagonal", "plaquette", "field"))
         if algorithm in ("swendsen-wang", "wolff") and not clusters:
             raise ParameterError(
                 f"{algorithm} needs coupling > 0, or < 0 on an even side, and no diagonal, plaquette or field; got "
                 f"{given}, side={self.side}: use algorithm='heat-bath'"
             )
-        if algorithm in ("heat-bath replicas", "heat-bath strips") and general:
+        if algorithm in ("replicas", "strips") and general:
             raise ParameterError(f"{algorithm} needs diagonal = plaquette = 0, got {given}: use algorithm='heat-bath'")
-        if algorithm == "heat-bath replicas" and self.side % 2:
+        if algorithm == "replicas" and self.side % 2:
             raise ParameterError(
-                f"heat-bath replicas needs an even side for its checkerboard, got side={self.side}: "
+                f"replicas needs an even side for its checkerboard, got side={self.side}: "
                 f"use algorithm='heat-bath', or side={self.side + 1}"
             )
-        if algorithm == "heat-bath strips" and self.side % BLOCK:
+        if algorithm == "strips" and self.side % BLOCK:
             raise ParameterError(
-                f"heat-bath strips needs a side divisible by {BLOCK}, for 64 strips of an even number of rows, got "
-                f"side={self.side}: use algorithm='heat-bath replicas', or side={-(-self.side // BLOCK) * BLOCK}"
+                f"strips needs a side divisible by {BLOCK}, for 64 strips of an even number of rows, got "
+                f"side={self.side}: use algorithm='replicas', or side={-(-self.side // BLOCK) * BLOCK}"
             )
         return algorithm
 
@@ -317,8 +319,8 @@ class _Request:
         couplings = {name: getattr(self, name) for name in ("coupling", "diagonal", "plaquette", "field")}
         make, lattices = {
             "heat-bath": (markov.HeatBath, markov.REPLICAS),
-            "heat-bath replicas": (functools.partial(markov.MultiSpinHeatBath, strips=False), markov.REPLICAS),
-            "heat-bath strips": (functools.partial(markov.MultiSpinHeatBath, strips=True), 1),
+            "replicas": (functools.partial(markov.MultiSpin, strips=False), markov.REPLICAS),
+            "strips": (functools.partial(markov.MultiSpin, strips=True), 1),
             "swendsen-wang": (functools.partial(markov.Clusters, single=False), 1),
             "wolff": (functools.partial(markov.Clusters, single=True), 1),
         }[self.algorithm]
@@ -332,12 +334,12 @@ class _Request:
         rows = 8 * self.side * markov.row_words(self.side)
         each = {
             "heat-bath": 64 * self.side**2 + 64 * rows,
-            "heat-bath replicas": 8 * self.side * (self.side + 18) + 64 * rows,
-            "heat-bath strips": self.side * (self.side + 18) // 8 + 64 * self.side + rows,
+            "replicas": 8 * self.side * (self.side + 18) + 64 * rows,
+            "strips": self.side * (self.side + 18) // 8 + 64 * self.side + rows,
             "swendsen-wang": 8 * self.side**2,
             "wolff": 8 * self.side**2,
         }[self.algorithm]
-        lattices = 64 if self.algorithm in ("heat-bath", "heat-bath replicas") else 1
+        lattices = 64 if self.algorithm in ("heat-bath", "replicas") else 1
         return samples * rows + -(-self.chains // lattices) * each
 
 

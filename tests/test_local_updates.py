@@ -1,4 +1,4 @@
-"""The kernels of the heat bath: naive twins bit for bit, stationarity by G-tests, small tori by enumeration.
+"""The kernels of local updates: naive twins bit for bit, stationarity by G-tests, small tori by enumeration.
 
 The twins walk over sites and neighbours of lists, and decide with whole numbers. False alarms: 5 sigma, or what is as
 rare of a chi-square law, about 20 times; one in a hundred thousand for the file, were the seeds to change.
@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import chi2, norm
 
 from isingflow.ising import _multispin, chains, square
-from isingflow.ising.chains import HeatBath, MultiSpinHeatBath
+from isingflow.ising.chains import HeatBath, MultiSpin
 
 RARE = 2 * norm.sf(5)
 ALL = 2**64 - 1
@@ -37,6 +37,10 @@ def random_spins(*shape, seed=1):
     return np.random.default_rng(seed).choice(np.array([-1, 1], np.int8), shape)
 
 
+def checkered(side):
+    return (1 - 2 * (np.indices((side, side)).sum(axis=0) % 2)).astype(np.int8)
+
+
 class Xoshiro:
     def __init__(self, words):
         self.s = [int(word) for word in words]
@@ -49,74 +53,66 @@ class Xoshiro:
         return a + d & ALL
 
 
-def naive_multispin(spins, lanes, probability_up, with_coin):
+def naive_multispin(spins, lanes, rule):
     """One sweep of lattices (64, side, side), or of one in strips: (1, side, side).
 
-    Eight words are decided at a time, with as many random words as their 512 bits need.
+    Eight words are decided at a time, with as many random words as their 512 bits need. `rule` tells what a spin
+    becomes when its number is below a bound, and else.
     """
     lattices, side, _ = spins.shape
     height = side if lattices == 64 else side // 64
     for colour, h in itertools.product(range(2), range(height)):
         sites = [x for x in range(side) if (x + h + colour) % 2 == 0]
         for first in range(0, len(sites), 8):
-            block = sites[first : first + 8]
-            coin = [lane() for lane in lanes] if with_coin else None
             digits = [[lane() for lane in lanes] for _ in range(12)][::-1]
-            bounds = {}
+            rules = {}
             for i, j in itertools.product(range(8), range(64)):
-                lattice, y, x = (j, h, block[i]) if lattices == 64 else (0, j * height + h, block[i])
-                here = spins[lattice]
+                lattice, y, x = (j, h, sites[first + i]) if lattices == 64 else (0, j * height + h, sites[first + i])
                 neighbours = ((y - 1) % side, x), ((y + 1) % side, x), (y, (x - 1) % side), (y, (x + 1) % side)
-                bounds[i, j] = lattice, y, x, probability_up(sum(int(here[site]) > 0 for site in neighbours))
+                around = sum(int(spins[lattice, *site]) for site in neighbours)
+                rules[i, j] = lattice, y, x, *rule(int(spins[lattice, y, x]), around)
             while True:
                 places = len(digits)
-                numbers = {(i, j): int("".join(str(word[i] >> j & 1) for word in digits), 2) for i, j in bounds}
-                if places == 64 or all(numbers[key] != bound[-1][1] >> 64 - places for key, bound in bounds.items()):
+                numbers = {(i, j): int("".join(str(word[i] >> j & 1) for word in digits), 2) for i, j in rules}
+                if places == 64 or all(numbers[key] != rule[3] >> 64 - places for key, rule in rules.items()):
                     break
                 digits.append([lane() for lane in lanes])
-            for (i, j), (lattice, y, x, (usual, bound)) in bounds.items():
-                if usual == 0:
-                    spins[lattice, y, x] = 1 if coin[i] >> j & 1 else -1
-                else:
-                    drawn_below = numbers[i, j] < bound >> 64 - places
-                    spins[lattice, y, x] = -usual if drawn_below else usual
+            for key, (lattice, y, x, bound, if_below, else_) in rules.items():
+                spins[lattice, y, x] = if_below if numbers[key] < bound >> 64 - places else else_
 
 
-def against(coupling):
-    """Without a field: the majority of the neighbours, and the probability against it; a tie is a coin."""
+def metropolis(coupling):
+    """Flip with 31/32 of the probability of Metropolis."""
 
-    def probability_up(up):
-        usual = (up > 2) - (up < 2)
-        weight = 8 if up in (0, 4) else 4
-        return usual, min(int(2.0**64 / (1 + math.exp(weight * coupling))), ALL)
+    def rule(spin, around):
+        return int(2.0**64 * (31 / 32 * min(1.0, math.exp(-2 * coupling * spin * around)))), -spin, spin
 
-    return probability_up
+    return rule
 
 
 def with_field(coupling, field):
-    """A number below the bound means up: the usual spin is down."""
+    """Heat bath."""
 
-    def probability_up(up):
-        return -1, min(int(2.0**64 / (1 + math.exp(-2 * (coupling * (2 * up - 4) + field)))), ALL)
+    def rule(_, around):
+        return min(int(2.0**64 / (1 + math.exp(-2 * (coupling * around + field)))), ALL), 1, -1
 
-    return probability_up
+    return rule
 
 
 @pytest.mark.parametrize(("side", "strips"), [(16, False), (32, False), (128, True)])
 @pytest.mark.parametrize(("coupling", "field"), [(0.4, 0.0), (-0.35, 0.0), (0.3, -0.2), (3.0, 0.0)])
 def test_multispin_has_the_bits_of_its_naive_twin(side, strips, coupling, field):
     spins = random_spins(1 if strips else 64, side, side)
-    chain = MultiSpinHeatBath(
-        to_rows(spins), side, np.random.default_rng(3), strips=strips, coupling=coupling, field=field
-    )
+    chain = MultiSpin(to_rows(spins), side, np.random.default_rng(3), strips=strips, coupling=coupling, field=field)
     lanes = [Xoshiro(column) for column in chain._state.T]
-    probability_up = with_field(coupling, field) if field else against(coupling)
+    rule = with_field(coupling, field) if field else metropolis(coupling)
     for _ in range(1 if strips or side == 32 else 2):
         found = chain.run(1, 1)
-        naive_multispin(spins, lanes, probability_up, with_coin=not field)
+        naive_multispin(spins, lanes, rule)
     np.testing.assert_array_equal(to_spins(chain.rows(), side), spins)
     bonds = (spins * (np.roll(spins, 1, 1) + np.roll(spins, 1, 2))).sum(axis=(1, 2))
-    np.testing.assert_array_equal(found[:, 0], [bonds, spins.sum(axis=(1, 2))])
+    order = spins * checkered(side) if coupling < 0 and not field else spins
+    np.testing.assert_array_equal(found[:, 0], [bonds, order.sum(axis=(1, 2))])
 
 
 def naive_heat_bath(spins, lanes, coupling, diagonal, plaquette, field):
@@ -206,7 +202,7 @@ def draws(make, side, couplings, kernel_couplings, sweeps, samples=2**17):
 
 
 def replicas(rows, side, rng, **couplings):
-    return MultiSpinHeatBath(rows, side, rng, strips=False, **couplings)
+    return MultiSpin(rows, side, rng, strips=False, **couplings)
 
 
 def all_couplings(rows, side, rng, **couplings):
