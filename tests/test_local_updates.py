@@ -82,10 +82,11 @@ def naive_multispin(spins, lanes, rule):
 
 
 def metropolis(coupling):
-    """Flip with 31/32 of the probability of Metropolis."""
+    """Flip with a share of the probability of Metropolis."""
+    share = min(31 / 32, 1 / (1 + math.exp(-16 * abs(coupling))))
 
     def rule(spin, around):
-        return int(2.0**64 * (31 / 32 * min(1.0, math.exp(-2 * coupling * spin * around)))), -spin, spin
+        return int(2.0**64 * (share * min(1.0, math.exp(-2 * coupling * spin * around)))), -spin, spin
 
     return rule
 

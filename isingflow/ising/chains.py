@@ -13,8 +13,17 @@ REPLICAS = 64
 """Lattices that advance together where one spin is one bit of a word."""
 
 
-OFFERED = 31 / 32
-"""Probability with which a flip that costs nothing is made; dyadic, so that its bound is exact."""
+MOST_OFFERED = 31 / 32
+"""Largest probability with which a flip that costs nothing is made."""
+
+
+def offered(coupling) -> float:
+    """Return the probability with which Metropolis is offered a flip.
+
+    Were it 1, a checkerboard would go through forced cycles at weak coupling and on small tori; below 1 every sweep can
+    lead from any state to any other. At zero coupling 1/2 gives independent lattices, at strong ones the most is best.
+    """
+    return min(MOST_OFFERED, float(expit(16 * abs(coupling))))
 
 
 def row_words(side) -> int:
@@ -30,12 +39,12 @@ def uniform_rows(side) -> np.ndarray:
     return rows
 
 
-def checkered_rows(side) -> np.ndarray:
-    """Return the packed rows of the lattice whose spins are up where ``x + y`` is even."""
+def odd_rows(side) -> np.ndarray:
+    """Return the packed rows of the lattice whose spins are up where ``x + y`` is odd."""
     even = np.uint64(0x5555555555555555)
     rows = uniform_rows(side)
-    rows[::2] &= even
-    rows[1::2] &= ~even
+    rows[::2] &= ~even
+    rows[1::2] &= even
     return rows
 
 
@@ -49,7 +58,7 @@ def start(lattices, side, rng, *, coupling, field, **_) -> np.ndarray:
     if abs(coupling) < CRITICAL_COUPLING or (coupling < 0 and side % 2):
         return rng.integers(0, 2**64, (lattices, side, words), np.uint64) & uniform_rows(side)
     checkered = coupling < 0 and abs(field) < -4 * coupling
-    cold = checkered_rows(side) if checkered else uniform_rows(side)
+    cold = odd_rows(side) if checkered else uniform_rows(side)
     opposite = cold ^ uniform_rows(side)
     along = np.full(lattices, field > 0)
     up = along if field and not checkered else rng.integers(0, 2, lattices).astype(bool)
@@ -59,9 +68,7 @@ def start(lattices, side, rng, *, coupling, field, **_) -> np.ndarray:
 class MultiSpin:
     """64 lattices, or one in 64 strips: nearest neighbours and a field, sides even or multiples of 128.
 
-    Heat bath with a field; without one Metropolis, which decorrelates up to three times as fast. A flip is offered with
-    probability 31/32 only: were it always, a checkerboard would go through forced cycles at weak coupling and on small
-    tori, while so every sweep can lead from any state to any other.
+    Heat bath with a field; without one Metropolis, which decorrelates up to three times as fast.
     """
 
     def __init__(self, rows, side, rng, *, strips, coupling, field, **_):
@@ -72,9 +79,9 @@ class MultiSpin:
         if field:
             probabilities = expit(2 * (coupling * np.arange(-4, 5, 2) + field))
         else:
-            probabilities = OFFERED * np.exp(-2 * abs(coupling) * np.array([4, 2, 0]))
+            probabilities = offered(coupling) * np.exp(-2 * abs(coupling) * np.array([4, 2, 0]))
         self._bound = _random.bounds(probabilities)
-        self._turned = checkered_rows(side) if self._antiferromagnet else np.zeros_like(rows[0])
+        self._turned = odd_rows(side) if self._antiferromagnet else np.zeros_like(rows[0])
         self._packed = (rows ^ self._turned).reshape(64, -1, rows.shape[2])
         self._spins = _multispin.empty_spins(self._packed.shape[1], side)
         _multispin.from_rows(self._packed, side, strips, self._spins)
@@ -140,7 +147,7 @@ class Clusters:
 
         self.side, self._antiferromagnet = side, coupling < 0
         # with every other spin turned an antiferromagnet is a ferromagnet
-        self._turned = checkered_rows(side) if self._antiferromagnet else np.zeros_like(rows[0])
+        self._turned = odd_rows(side) if self._antiferromagnet else np.zeros_like(rows[0])
         self._rows = rows[0] ^ self._turned
         self._bond = _random.bounds([-np.expm1(-2 * abs(coupling))])[:, 0].copy()
         self._state = _random.generator_state(rng)

@@ -119,10 +119,11 @@ def sample_square(
     algorithm : {"auto", "heat-bath", "replicas", "strips", "swendsen-wang", "wolff"}
         "heat-bath" knows every coupling and side, in typewriter order. "replicas" (even sides) and "strips" (multiples
         of 128) know nearest neighbours and the field, are some thirty times as fast, and update a checkerboard with a
-        bit for a spin: of 64 lattices in a word, or of 64 strips of one lattice; by Metropolis' rule without a field,
-        with which one flip in 32 is not offered, by heat bath with one. "swendsen-wang" and "wolff" update clusters,
-        for nearest neighbours alone (``K1 < 0``: even sides). "auto" takes clusters where the correlation length is
-        beyond 4, else the fastest local update that fits, strips from side 512 on.
+        bit for a spin: of 64 lattices in a word, or of 64 strips of one lattice; by heat bath with a field, by
+        Metropolis' rule without one, of whose flips a few are not offered (`isingflow.ising.chains.offered`).
+        "swendsen-wang" and "wolff" update clusters, for nearest neighbours alone (``K1 < 0``: even sides). "auto" takes
+        clusters where the correlation length is beyond 4, else the fastest local update that fits, strips from side
+        512 on.
     chains : int or "auto"
         Independent Markov chains, at least 1; more than `samples` are not started. "auto": 128 of "heat-bath" and
         "replicas", which advance by 64 whether asked for or not, else 4.
