@@ -17,7 +17,7 @@ from isingflow.ising.sampling import sample_square
 from isingflow.network import meanfield
 from isingflow.network.inputs import input_kernel
 from isingflow.network.propagation import propagate
-from isingflow.parameters import NetworkParameters
+from isingflow.parameters import ALGORITHMS, NetworkParameters
 
 BIAS_VARIANCE = 0.05
 RELATIVE_TOLERANCE = 1e-8
@@ -222,11 +222,13 @@ def _sampled():
     rings = chain.sample(0.7, 0.2, sites=32, samples=4000, rng=1)
     neighbours = (rings * np.roll(rings, 1, axis=1)).mean(axis=1)
     yield _within("sampled chain: <s s'> at (0.7, 0.2)", neighbours, chain.correlation(0.7, 1, 0.2))
-    for algorithm in ("swendsen-wang", "heat-bath"):
-        sample = sample_square(0.4, side=16, samples=4000, rng=2, algorithm=algorithm, burn_in=200, thin=10)
-        # blocks of 100 configurations, far longer than their correlation
-        blocks = pair_correlation(sample.spins).reshape(40, 100).mean(axis=1)
-        yield _within(f"sampled torus 16, {algorithm}: <s s'> at 0.4", blocks, square.bond_correlation(0.4, side=16))
+    for algorithm in ALGORITHMS[1:]:
+        side = 128 if algorithm == "strips" else 16
+        # a chain a value: independent of the others
+        settings = {"samples": 4096, "chains": 64, "burn_in": 400, "thin": 5, "algorithm": algorithm}
+        sample = sample_square(0.4, side=side, rng=2, **settings)
+        bonds = pair_correlation(sample.packed).reshape(64, -1).mean(axis=1)
+        yield _within(f"sampled torus {side}, {algorithm}: <s s'> at 0.4", bonds, square.bond_correlation(0.4, side=side))
     network = NetworkParameters(weight_variance=1.5, bias_variance=BIAS_VARIANCE, depth=1, width=32)
     inputs = [[1.0, -1.0, 1.0, -1.0]]
     for ensemble in ("conditional", "weights"):

@@ -79,7 +79,7 @@ def test_records_are_values():
         (SquareParameters, {"coupling": 1, "side": 3}, "side must be at least 4, got 3"),
         (SquareParameters, {"coupling": 1, "samples": 0}, "samples must be at least 20, got 0"),
         (SquareParameters, {"coupling": 1, "steps": 0}, "steps must be at least 1"),
-        (SquareParameters, {"coupling": 1, "algorithm": "wolf"}, "'swendsen-wang', got 'wolf'"),
+        (SquareParameters, {"coupling": 1, "algorithm": "wolf"}, "'wolff', got 'wolf'"),
         (
             SquareParameters,
             {"coupling": 1, "side": 12, "steps": 5},
