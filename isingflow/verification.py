@@ -228,7 +228,9 @@ def _sampled():
         settings = {"samples": 4096, "chains": 64, "burn_in": 400, "thin": 5, "algorithm": algorithm}
         sample = sample_square(0.4, side=side, rng=2, **settings)
         bonds = pair_correlation(sample.packed).reshape(64, -1).mean(axis=1)
-        yield _within(f"sampled torus {side}, {algorithm}: <s s'> at 0.4", bonds, square.bond_correlation(0.4, side=side))
+        yield _within(
+            f"sampled torus {side}, {algorithm}: <s s'> at 0.4", bonds, square.bond_correlation(0.4, side=side)
+        )
     network = NetworkParameters(weight_variance=1.5, bias_variance=BIAS_VARIANCE, depth=1, width=32)
     inputs = [[1.0, -1.0, 1.0, -1.0]]
     for ensemble in ("conditional", "weights"):

@@ -19,6 +19,7 @@ from isingflow.ising.decimation import (
     window_counts,
     windows,
 )
+from isingflow.ising.packing import PackedSpins, pack
 
 law = settings(deadline=None, derandomize=True, max_examples=40)
 
@@ -221,6 +222,136 @@ def test_decimated_rings_together():
     np.testing.assert_array_equal(ring_window_counts(rings, 4, spacing=3), apart)
 
 
+def rolled_counts(spins, offsets):
+    """Counts of windows of rows (samples, rows, columns), spin by spin rolled to its window's site."""
+    codes = sum((np.roll(spins, (-dy, -dx), axis=(1, 2)) > 0).astype(int) << j for j, (dy, dx) in enumerate(offsets))
+    return np.array([np.bincount(one.ravel(), minlength=2 ** len(offsets)) for one in codes])
+
+
+def window_offsets(shape, level):
+    reach = 2 ** (level // 2)
+    (ay, ax), (by, bx) = ((reach, reach), (reach, -reach)) if level % 2 else ((0, reach), (reach, 0))
+    return [(i * by + j * ay, i * bx + j * ax) for i in range(shape[0]) for j in range(shape[1])]
+
+
+def kept_spins(spins, steps, first=0):
+    """The sites that `steps` leave of (samples, L, L), of row 0 from site `first` on."""
+    reach, side = 2 ** (steps // 2), spins.shape[1]
+    y, k = np.mgrid[: side // reach, : side // reach // (1 + steps % 2)]
+    x = 2 * k + (y + first) % 2 if steps % 2 else k
+    return spins[:, reach * y, reach * x]
+
+
+def deepest(side):
+    return 2 * ((side & -side).bit_length() - 1)
+
+
+SIDES = sorted({*range(2, 20), 32, 48, 63, 64, 65, 66, 96, 100, 126, 127, 128, 129, 130})
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_packed_and_unpacked_counts_of_many_sides(side):
+    spins = configurations(2, side, side, seed=side)
+    spins[1] = np.where(spins[1] * np.roll(spins[1], 1) < 0, 1, spins[1])  # one that is mostly up
+    packed = pack(spins)
+    for level, shape in itertools.product(range(deepest(side) + 1), [(1, 1), (2, 2), (1, 5), (2, 3), (3, 3), (1, 10)]):
+        if 2 ** ((level + 1) // 2) * max(shape) > side:
+            continue
+        expected = rolled_counts(spins, window_offsets(shape, level))
+        for form in (spins, packed):
+            np.testing.assert_array_equal(window_counts(form, shape, level=level), expected)
+        if shape == (2, 3):
+            # and the twin would see rows that are rotated the wrong way
+            wrong = rolled_counts(spins, [(dy, -dx) for dy, dx in window_offsets(shape, level)])
+            assert not np.array_equal(expected, wrong)
+
+
+@given(
+    side=st.integers(2, 200),
+    level=st.integers(0, 9),
+    height=st.integers(1, 6),
+    width=st.integers(1, 6),
+    up=st.floats(0, 1),
+    seed=st.integers(0, 999),
+)
+@law
+def test_packed_windows(side, level, height, width, up, seed):
+    level = min(level, deepest(side))
+    while 2 ** ((level + 1) // 2) * max(height, width) > side or height * width > 12 or height * width == 2:
+        level, height, width = max(level - 1, 0), max(height - 1, 1), max(width - 1, 1)
+    rng = np.random.default_rng(seed)
+    spins = np.where(rng.random((3, side, side)) < up, 1, -1).astype(np.int8)
+    found = window_counts(pack(spins), (height, width), level=level)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, rolled_counts(spins, window_offsets((height, width), level)))
+
+
+@given(side=st.integers(1, 200), down=st.integers(-200, 200), right=st.integers(-200, 200), seed=st.integers(0, 999))
+@law
+def test_packed_pairs(side, down, right, seed):
+    down, right = (max(-side, min(side, d)) for d in (down, right))
+    spins = configurations(2, side, side, seed=seed)
+    expected = rolled_counts(spins, [(0, 0), (down, right)])
+    for form in (spins, pack(spins)):
+        np.testing.assert_array_equal(pair_counts(form, [(down, right)]), expected)
+
+
+@given(sites=st.integers(2, 1000), width=st.integers(2, 12), spacing=st.integers(1, 500), seed=st.integers(0, 999))
+@law
+def test_packed_rings(sites, width, spacing, seed):
+    width = min(width, sites)
+    spacing = min(spacing, sites // width)
+    rings = configurations(2, sites, seed=seed)
+    expected = rolled_counts(rings[:, None], [(0, spacing * j) for j in range(width)])
+    for form in (rings, pack(rings[:, None])):
+        np.testing.assert_array_equal(ring_window_counts(form, width, spacing=spacing), expected)
+
+
+@pytest.mark.parametrize("side", [*range(2, 20, 2), 48, 62, 64, 66, 96, 126, 128, 130, 192, 256, 260])
+def test_packed_decimation(side):
+    spins = configurations(2, side, side, seed=side)
+    packed = pack(spins)
+    for steps in range(deepest(side) + 1):
+        expected = kept_spins(spins, steps)
+        found = decimate(packed, steps=steps)
+        assert isinstance(found, PackedSpins)
+        assert found.shape == expected.shape
+        assert not np.shares_memory(found.words, packed.words)
+        np.testing.assert_array_equal(found.words, pack(expected).words)
+        np.testing.assert_array_equal(decimate(spins, steps=steps), expected)
+        if steps % 2:
+            np.testing.assert_array_equal(decimate(found).words, decimate(packed, steps=steps + 1).words)
+
+
+@pytest.mark.parametrize("side", [64, 66, 260])
+def test_the_other_sublattice_would_be_seen(side):
+    spins = configurations(2, side, side)
+    found = decimate(pack(spins)).spins()
+    assert np.array_equal(found, kept_spins(spins, 1))
+    assert not np.array_equal(found, kept_spins(spins, 1, first=1))
+
+
+@pytest.mark.parametrize("side", [*range(2, 20), 64, 65, 126, 128, 130, 200])
+def test_packed_pair_correlation(side):
+    spins = configurations(3, side, side, seed=side)
+    pairs = [(spins * np.roll(spins, 1, axis=axis)).mean(axis=(1, 2)) for axis in (1, 2)]
+    for form in (spins, pack(spins)):
+        np.testing.assert_allclose(pair_correlation(form), (pairs[0] + pairs[1]) / 2, rtol=0, atol=1e-15)
+    if side % 2 == 0 and side > 2:
+        kept = decimate(spins)
+        # of the pairs along diagonals, those between even sites
+        even = np.add.outer(np.arange(side), np.arange(side)) % 2 == 0
+        sums = [(spins * np.roll(spins, (-1, way), axis=(1, 2)))[:, even].sum(axis=1) for way in (1, -1)]
+        for form in (kept, pack(kept)):
+            np.testing.assert_allclose(pair_correlation(form), (sums[0] + sums[1]) / side**2, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("size", [(5, 5), (8, 4), (66, 33)])
+def test_windows_of_packed_spins(size):
+    spins = configurations(2, *size)
+    np.testing.assert_array_equal(windows(pack(spins), (2, 3)), windows(spins, (2, 3)))
+
+
 UP = np.ones((4, 4), np.int8)
 RINGS = np.ones((2, 12), np.int8)
 
@@ -278,6 +409,13 @@ def test_what_is_no_lattice(function, spins, message):
         (lambda: ring_window_counts(RINGS * 3, 2), "values -1 and \\+1 only"),
         (lambda: ring_window_counts(RINGS.astype(int), 2), "spins must be int8"),
         (lambda: ring_window_counts(RINGS[:0], 2), "must not be empty"),
+        (
+            lambda: ring_window_counts(pack(RINGS), 2),
+            r"packed rings must have shape \(samples, 1, sites\), got \(1, 2, 12",
+        ),
+        (lambda: window_counts(pack(UP[:, :2]), (2, 2)), "got a rotated one"),
+        (lambda: decimate(pack(UP[:, :3])), "got rows=4, columns=3"),
+        (lambda: pair_correlation(UP[:2, :1]), "a window of 1 x 2 is larger than the lattice of 2 x 1"),
         (lambda: ring_window_counts(RINGS, 1), "width must be between 2 and 16, got 1"),
         (lambda: ring_window_counts(RINGS, 17), "width must be between 2 and 16, got 17"),
         (lambda: ring_window_counts(RINGS, 2, spacing=0), "spacing must be at least 1"),

@@ -153,8 +153,8 @@ def test_public_names():
         (
             "ising.sampling",
             "sample_square",
-            "(coupling, *, side, samples, rng, diagonal=0.0, plaquette=0.0, field=0.0, algorithm='auto', chains=4, "
-            "burn_in='auto', thin='auto')",
+            "(coupling, *, side, samples, rng, diagonal=0.0, plaquette=0.0, field=0.0, algorithm='auto', "
+            "chains='auto', burn_in='auto', thin='auto', workers=None)",
         ),
         ("ising.decimation", "decimate", "(spins, *, steps=1)"),
         ("ising.decimation", "pair_correlation", "(spins)"),

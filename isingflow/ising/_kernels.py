@@ -18,64 +18,6 @@ def sample_ring(rng, first_up, next_up, spins):
 
 
 @njit(cache=True, nogil=True)
-def count_windows(spins, offsets, counts):
-    """Add to int64 `counts` (samples, 2**w) the windows at every site of int8 `spins` (samples, rows, columns).
-
-    `offsets`, int64 (w, 2), are the displacements (y, x) of the window's spins, x in [0, columns).
-    """
-    samples, rows, columns = spins.shape
-    symbols = np.empty(columns, np.uint16)
-    # neighbouring windows are often equal: two tables, for even and odd x, keep one addition from waiting for the other
-    tables = np.empty((2, counts.shape[1]), np.int64)
-    for sample in range(samples):
-        tables[:] = 0
-        for y in range(rows):
-            symbols[:] = 0
-            for spin in range(len(offsets)):
-                row = spins[sample, (y + offsets[spin, 0]) % rows]
-                shift = offsets[spin, 1]
-                set_bits(symbols[: columns - shift], row[shift:], spin)
-                set_bits(symbols[columns - shift :], row[:shift], spin)
-            for x in range(0, columns - 1, 2):
-                tables[0, symbols[x]] += 1
-                tables[1, symbols[x + 1]] += 1
-            if columns % 2:
-                tables[0, symbols[columns - 1]] += 1
-        counts[sample] += tables[0] + tables[1]
-
-
-@njit(cache=True, nogil=True)
-def set_bits(symbols, row, spin):
-    """Set bit `spin` of the symbols whose spin is up."""
-    for x in range(len(symbols)):
-        symbols[x] |= np.uint16((row[x] + 1) >> 1) << np.uint16(spin)
-
-
-@njit(cache=True, nogil=True)
-def pair_sums(spins, down, right, sums):
-    """Add to int64 `sums` (samples,) the products of pairs at a displacement; int8 `spins` (samples, rows, columns).
-
-    `right` is in [0, columns).
-    """
-    samples, rows, columns = spins.shape
-    for sample in range(samples):
-        total = 0
-        for y in range(rows):
-            row, other = spins[sample, y], spins[sample, (y + down) % rows]
-            total += dot(row[: columns - right], other[right:]) + dot(row[columns - right :], other[:right])
-        sums[sample] += total
-
-
-@njit(cache=True, nogil=True)
-def dot(row, other):
-    """Sum of products of two int8 rows."""
-    total = np.int32(0)
-    for x in range(len(row)):
-        total += np.int32(row[x]) * np.int32(other[x])
-    return total
-
-
-@njit(cache=True, nogil=True)
 def heat_bath(rng, spins, up, sweeps, every, energies, magnetizations):
     """Sweep one int8 lattice (side, side) in typewriter order; record after every `every` sweeps.
 

@@ -1,5 +1,8 @@
 """Decimated configurations of the square lattice, and the windows that are compared between levels.
 
+Configurations are arrays of int8, or `isingflow.ising.packing.PackedSpins`, which are decimated and counted as they
+are: whoever counts the same ones several times packs them once.
+
 One decimation step keeps the sublattice ``x + y`` even: the lattice turns by 45 degrees and its constant grows by
 sqrt(2). The next step keeps ``x`` and ``y`` even. After an odd number of steps a torus of side ``L`` has become a
 tilted torus of ``L^2 / 2`` spins, stored as an array of ``L`` rows and ``L/2`` columns: row ``y`` holds the spins at
@@ -14,82 +17,80 @@ On the lattice of level ``n`` neighbours have displacement ``2^{n/2}`` along a r
 import numpy as np
 
 from isingflow.errors import ParameterError
+from isingflow.ising.packing import PackedSpins, pack
 from isingflow.parameters import decimation_steps, whole
 
 LARGEST_WINDOW = 16
 """Spins in the largest window that is counted."""
 
+LARGEST_BY_SUBSETS = 5
+"""Spins in the largest window that is counted sooner by its subsets than by its symbols."""
+
+LARGEST_LATTICE = 2**33
+"""Spins of the largest lattice whose symbols are counted: in four tables of 32 bits."""
+
 
 def _lattices(spins):
-    """Check an array of configurations; return it as (samples, rows, columns), and whether it is rotated."""
-    spins = np.asarray(spins)
-    if spins.ndim < 2:
-        raise ParameterError(f"spins must have shape (..., rows, columns), got {spins.shape}")
-    spins = _spins(spins)
-    rows, columns = spins.shape[-2:]
+    """Check configurations; return them packed, whether they are rotated, and the axes before rows and columns."""
+    packed = spins if isinstance(spins, PackedSpins) else pack(spins)
+    samples, rows, columns = packed.shape
     if rows not in (columns, 2 * columns):
         raise ParameterError(
             f"spins must be a square lattice (L, L) or a rotated one (L, L/2), got rows={rows}, columns={columns}"
         )
-    return spins.reshape(-1, rows, columns), rows != columns
-
-
-def _spins(spins):
-    if spins.dtype != np.int8:
-        raise ParameterError(f"spins must be int8 with values -1 and +1, got {spins.dtype}; convert with astype")
-    if spins.size == 0:
-        raise ParameterError(f"spins must not be empty, got shape {spins.shape}")
-    if spins.min() < -1 or spins.max() > 1 or np.count_nonzero(spins) < spins.size:
-        raise ParameterError("spins must have values -1 and +1 only")
-    return spins
+    return packed, rows != columns, (samples,) if packed is spins else np.shape(spins)[:-2]
 
 
 def _square(spins):
-    flat, rotated = _lattices(spins)
+    packed, rotated, _ = _lattices(spins)
     if rotated:
         raise ParameterError("windows are counted on the original square lattice (samples, L, L), got a rotated one")
-    return flat
+    return packed
 
 
-def decimate(spins, *, steps=1) -> np.ndarray:
+def decimate(spins, *, steps=1):
     """Keep every other spin, `steps` times.
 
     Parameters
     ----------
-    spins : array_like of int8
+    spins : array_like of int8, or PackedSpins
         (..., L, L), or (..., L, L/2) for a rotated lattice; values -1 and +1, periodic.
     steps : int
         Steps of length sqrt(2), at least 0. The side must be divisible by two for every second step.
 
     Returns
     -------
-    numpy.ndarray
-        int8; a copy. From a square lattice (..., L/2^{n/2}, L/2^{n/2}) after an even number ``n`` of steps, and a
-        rotated lattice (..., L/2^{(n-1)/2}, L/2^{(n+1)/2}) after an odd one: the layout stands at the module's top.
+    numpy.ndarray or PackedSpins
+        As `spins`, int8 or packed; a copy. From a square lattice (..., L/2^{n/2}, L/2^{n/2}) after an even number ``n``
+        of steps, and a rotated lattice (..., L/2^{(n-1)/2}, L/2^{(n+1)/2}) after an odd one: the layout stands at the
+        module's top.
 
     Raises
     ------
     ParameterError
-        If the array is no lattice of spins, or its side cannot be decimated that often.
+        If there is no lattice of spins, or its side cannot be decimated that often.
 
     Examples
     --------
     >>> decimate(np.arange(4 * 4).reshape(4, 4).astype(np.int8) % 3 % 2 * 2 - 1).tolist()
     [[-1, -1], [-1, 1], [-1, 1], [1, -1]]
     """
-    flat, rotated = _lattices(spins)
-    side = flat.shape[1]
-    steps = decimation_steps(whole("steps", steps, low=0) + rotated, side) - rotated
+    from isingflow.ising import _windows
+
+    packed, rotated, leading = _lattices(spins)
+    steps = decimation_steps(whole("steps", steps, low=0) + rotated, packed.shape[1]) - rotated
+    words, columns = packed.words, packed.columns
     for _ in range(steps):
         if rotated:
-            flat = flat[:, ::2, :]
+            words = np.ascontiguousarray(words[:, ::2])
         else:
-            kept = np.empty((len(flat), flat.shape[1], flat.shape[2] // 2), flat.dtype)
-            kept[:, ::2] = flat[:, ::2, ::2]
-            kept[:, 1::2] = flat[:, 1::2, 1::2]
-            flat = kept
+            columns //= 2
+            kept = np.empty((*words.shape[:2], -(-columns // 64)), np.uint64)
+            _windows.decimate_rows(words, kept)
+            words = kept
         rotated = not rotated
-    return flat.reshape(np.shape(spins)[:-2] + flat.shape[1:]).copy()
+    found = PackedSpins(words if steps else words.copy(), columns)
+    return found if packed is spins else found.spins().reshape(leading + found.shape[1:])
 
 
 def _axes(level):
@@ -118,7 +119,7 @@ def windows(spins, shape) -> np.ndarray:
 
     Parameters
     ----------
-    spins : array_like of int8
+    spins : array_like of int8, or PackedSpins
         (..., L, L) or, rotated, (..., L, L/2); values -1 and +1, periodic.
     shape : pair of int
         Rows and columns of the window, at most 16 spins and not larger than the lattice. On a rotated lattice its
@@ -139,18 +140,24 @@ def windows(spins, shape) -> np.ndarray:
     >>> windows(np.ones((4, 2), np.int8), (2, 2)).shape
     (8, 4)
     """
-    flat, rotated = _lattices(spins)
+    packed, rotated, leading = _lattices(spins)
     height, width = _checked_shape(shape)
-    _, rows, columns = flat.shape
-    if max(height, width) > columns:
-        raise ParameterError(f"a window of {height} x {width} is larger than the lattice of {rows} x {columns}")
+    _check_fit(height, width, packed)
+    _, rows, columns = packed.shape
+    flat = packed.spins()
     y, k = np.mgrid[:rows, :columns]
     offsets = _offsets((height, width), _axes(1 if rotated else 0))
     x = 2 * k + y % 2 if rotated else k
     at_y = (y.ravel()[:, None] + offsets[:, 0]) % rows
     at_x = (x.ravel()[:, None] + offsets[:, 1]) % (2 * columns if rotated else columns)
     found = flat[:, at_y, at_x // 2 if rotated else at_x]
-    return found.reshape(np.shape(spins)[:-2] + found.shape[1:])
+    return found.reshape(leading + found.shape[1:])
+
+
+def _check_fit(height, width, packed):
+    _, rows, columns = packed.shape
+    if max(height, width) > columns:
+        raise ParameterError(f"a window of {height} x {width} is larger than the lattice of {rows} x {columns}")
 
 
 def pair_correlation(spins) -> np.ndarray:
@@ -158,7 +165,7 @@ def pair_correlation(spins) -> np.ndarray:
 
     Parameters
     ----------
-    spins : array_like of int8
+    spins : array_like of int8, or PackedSpins
         (..., L, L) or, rotated, (..., L, L/2); values -1 and +1, periodic.
 
     Returns
@@ -176,8 +183,17 @@ def pair_correlation(spins) -> np.ndarray:
     >>> float(pair_correlation(np.ones((8, 8), np.int8)))
     1.0
     """
-    pairs = [windows(spins, shape).prod(axis=-1).mean(axis=-1) for shape in ((1, 2), (2, 1))]
-    return (pairs[0] + pairs[1]) / 2
+    packed, rotated, leading = _lattices(spins)
+    _check_fit(1, 2, packed)
+    _, rows, columns = packed.shape
+    if rotated:
+        # a spin of an odd row (y, k) has its neighbours in columns k and k + 1 of the rows above and below
+        even, odd = (np.ascontiguousarray(packed.words[:, parity::2]) for parity in (0, 1))
+        unequal = _unequal(odd, even, columns, [(0, 0), (0, 1), (1, 0), (1, 1)])
+    else:
+        unequal = _unequal(packed.words, packed.words, columns, [(0, 1), (1, 0)])
+    pairs = 2 * rows * columns
+    return ((pairs - 2 * unequal) / pairs).reshape(leading)[()]
 
 
 def window_counts(spins, shape, *, level=0) -> np.ndarray:
@@ -189,7 +205,7 @@ def window_counts(spins, shape, *, level=0) -> np.ndarray:
 
     Parameters
     ----------
-    spins : array_like of int8
+    spins : array_like of int8, or PackedSpins
         (samples, L, L), values -1 and +1, periodic: the original configurations.
     shape : pair of int
         Rows and columns of the window on the lattice of that level, at most 16 spins.
@@ -212,19 +228,35 @@ def window_counts(spins, shape, *, level=0) -> np.ndarray:
     >>> window_counts(np.ones((1, 8, 8), np.int8), (1, 2), level=3).tolist()
     [[0, 0, 0, 128]]
     """
-    from isingflow.ising import _kernels
-
-    flat = _square(spins)
+    packed = _square(spins)
     height, width = _checked_shape(shape)
-    side = flat.shape[1]
+    side = packed.columns
     level = decimation_steps(level, side)
     reach = 2 ** ((level + 1) // 2) * max(height, width)
     if reach > side:
         raise ParameterError(f"a window of {height} x {width} at level {level} needs a side of {reach}, got {side}")
     if height * width == 2:
-        return pair_counts(flat, _axes(level))
-    counts = np.zeros((len(flat), 2 ** (height * width)), np.int64)
-    _kernels.count_windows(flat, _offsets((height, width), _axes(level)) % side, counts)
+        return pair_counts(packed, _axes(level))
+    return _window_counts(packed, _offsets((height, width), _axes(level)))
+
+
+def _window_counts(packed, offsets):
+    from isingflow.ising import _windows
+
+    samples, rows, columns = packed.shape
+    whole("spins of a lattice", rows * columns, high=LARGEST_LATTICE)
+    # a window may begin anywhere: at its smallest column the rows are rotated by less
+    down, right = (offsets - offsets.min(axis=0)).T
+    shifts, copy_of = np.unique(right, return_inverse=True)
+    counts = np.zeros((samples, 2 ** len(offsets)), np.int64)
+    window = shifts, copy_of, np.ascontiguousarray(down), counts
+    if len(offsets) > LARGEST_BY_SUBSETS:
+        _windows.count_symbols(packed.words, columns, *window)
+        return counts
+    _windows.count_all_up(packed.words, columns, *window)
+    for spin in range(len(offsets)):
+        without, with_it = counts.reshape(samples, -1, 2, 2**spin).transpose(2, 0, 1, 3)
+        without -= with_it
     return counts
 
 
@@ -233,7 +265,7 @@ def pair_counts(spins, displacements) -> np.ndarray:
 
     Parameters
     ----------
-    spins : array_like of int8
+    spins : array_like of int8, or PackedSpins
         (samples, L, L), values -1 and +1, periodic.
     displacements : sequence of pair of int
         ``(y, x)`` in lattice constants; for the neighbours after decimation by ``b``, ``((0, b), (b, 0))``.
@@ -253,29 +285,37 @@ def pair_counts(spins, displacements) -> np.ndarray:
     >>> pair_counts(np.ones((1, 6, 6), np.int8), ((0, 3), (3, 0))).tolist()
     [[0, 0, 0, 72]]
     """
-    flat = _square(spins)
-    side = flat.shape[1]
+    packed = _square(spins)
+    side = packed.columns
     try:
         pairs = [(down, right) for down, right in displacements]
     except (TypeError, ValueError):
         pairs = []
     if not pairs:
         raise ParameterError(f"displacements must be pairs (y, x), got {displacements!r}")
-    offsets = np.array([[whole("displacement", d, low=-side, high=side) for d in pair] for pair in pairs])
-    return _pair_counts(flat, offsets % side)
+    return _pair_counts(packed, [tuple(whole("displacement", d, low=-side, high=side) for d in pair) for pair in pairs])
 
 
-def _pair_counts(lattices, offsets):
-    from isingflow.ising import _kernels
+def _pair_counts(packed, offsets):
+    _, rows, columns = packed.shape
+    unequal = _unequal(packed.words, packed.words, columns, offsets)
+    ups = np.bitwise_count(packed.words).sum(axis=(1, 2), dtype=np.int64) * len(offsets)
+    # by translation, as many pairs have their first spin alone up as their second
+    one_up, both_up = unequal // 2, ups - unequal // 2
+    both_down = rows * columns * len(offsets) - unequal - both_up
+    return np.stack([both_down, one_up, one_up, both_up], axis=1)
 
-    products = np.zeros(len(lattices), np.int64)
-    for down, right in offsets:
-        _kernels.pair_sums(lattices, down, right, products)
-    # the four counts follow from the sums of s s' and of s, which by translation is also that of s'
-    pairs = lattices[0].size * len(offsets)
-    magnetizations = lattices.reshape(len(lattices), -1).sum(axis=1, dtype=np.int32) * len(offsets)
-    equal, unequal = pairs + products, pairs - products
-    return np.stack([equal - 2 * magnetizations, unequal, unequal, equal + 2 * magnetizations], axis=1) // 4
+
+def _unequal(ones, others, columns, displacements):
+    """Unequal pairs of each sample; of one lattice with itself, a pair is as often found the other way round."""
+    from isingflow.ising import _windows
+
+    found = np.zeros(len(ones), np.int64)
+    for down, right in displacements:
+        if ones is others and 2 * (right % columns) > columns:
+            down, right = -down, -right
+        _windows.count_unequal(ones, others, columns, down % ones.shape[1], right % columns, found)
+    return found
 
 
 def ring_window_counts(spins, width, *, spacing=1) -> np.ndarray:
@@ -284,7 +324,7 @@ def ring_window_counts(spins, width, *, spacing=1) -> np.ndarray:
     Parameters
     ----------
     spins : array_like of int8
-        (samples, sites), values -1 and +1, periodic.
+        (samples, sites), values -1 and +1, periodic; or PackedSpins (samples, 1, sites), of one row.
     width : int
         Spins in a window, 2 to 16; ``width * spacing`` must not exceed the sites.
     spacing : int
@@ -305,18 +345,22 @@ def ring_window_counts(spins, width, *, spacing=1) -> np.ndarray:
     >>> ring_window_counts(np.array([[1, 1, -1, 1]], np.int8), 2).tolist()
     [[0, 1, 1, 2]]
     """
-    from isingflow.ising import _kernels
+    packed = _rings(spins)
+    sites = packed.columns
+    width, spacing = whole("width", width, low=2, high=LARGEST_WINDOW), whole("spacing", spacing)
+    if width * spacing > sites:
+        raise ParameterError(f"{width} spins {spacing} apart need {width * spacing} sites, got {sites}")
+    if width == 2:
+        return _pair_counts(packed, [(0, spacing)])
+    return _window_counts(packed, np.stack([np.zeros(width, np.int64), spacing * np.arange(width)], axis=1))
 
+
+def _rings(spins):
+    if isinstance(spins, PackedSpins):
+        if spins.shape[1] != 1:
+            raise ParameterError(f"packed rings must have shape (samples, 1, sites), got {spins.shape}")
+        return spins
     rings = np.asarray(spins)
     if rings.ndim != 2:
         raise ParameterError(f"spins must have shape (samples, sites), got {rings.shape}")
-    rings = _spins(rings)[:, None, :]
-    width, spacing = whole("width", width, low=2, high=LARGEST_WINDOW), whole("spacing", spacing)
-    if width * spacing > rings.shape[2]:
-        raise ParameterError(f"{width} spins {spacing} apart need {width * spacing} sites, got {rings.shape[2]}")
-    offsets = np.stack([np.zeros(width, np.int64), spacing * np.arange(width)], axis=1)
-    if width == 2:
-        return _pair_counts(rings, offsets[1:])
-    counts = np.zeros((len(rings), 2**width), np.int64)
-    _kernels.count_windows(rings, offsets, counts)
-    return counts
+    return pack(rings[:, None, :])
