@@ -193,7 +193,7 @@ def _run_chain(task, seed):
 
 def _run_square(task, seed):
     schemes = [square.coupling_curve(task.coupling, scheme=scheme, steps=task.steps) for scheme in square.NEAREST_ONLY]
-    return (*schemes, *square.sampled_curves(task, stream(seed, task, "spins")))
+    return (*schemes, *square.sampled_curves(task, stream(seed, task, "spins"), workers=1))
 
 
 def _run_ensemble(task, seed):

@@ -6,11 +6,12 @@ False alarms: the samples are tested with fixed seeds at 5 sigma, one in two mil
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, norm, t
 
 from isingflow.errors import ParameterError
 from isingflow.ising import chain
@@ -286,28 +287,158 @@ def test_strong_couplings_stay_finite(strong):
     assert chain.relative_entropy_per_site((0.3, 0.0), (-strong, 0.0)) == pytest.approx(exact, rel=1e-13)
 
 
-def sampled_one_by_one(coupling, field, sites, samples, rng):
-    """The sampler again, from powers of the transfer matrix."""
+class Xoshiro:
+    """One lane of the generator."""
+
+    def __init__(self, words):
+        self.s = [int(word) for word in words]
+
+    def __call__(self):
+        a, b, c, d = self.s
+        e, f = b ^ a ^ c, a ^ d ^ b
+        g = d ^ b
+        self.s = [f, e, c ^ a ^ (b << 17 & WORD), (g << 45 | g >> 19) & WORD]
+        return a + d & WORD
+
+
+WORD = 2**64 - 1
+
+
+def bits_below(lanes, bound):
+    """512 bits that are set where a number, drawn digit by digit, is below a bound."""
+    digits = [[lane() for lane in lanes] for _ in range(12)][::-1]
+    while True:
+        numbers = [
+            int("".join(str(word[i] >> j & 1) for word in digits), 2) for i, j in itertools.product(range(8), range(64))
+        ]
+        places = len(digits)
+        if places == 64 or bound >> 64 - places not in numbers:
+            return [number < bound >> 64 - places for number in numbers]
+        digits.append([lane() for lane in lanes])
+
+
+def settled_bonds(coupling, field):
+    """From how many bonds on the power of the transfer matrix is a projector, to 2^-60 of its smallest entry."""
+    with mpmath.workdps(700):
+        k, h = mpmath.mpf(coupling), mpmath.mpf(field)
+        root = mpmath.sqrt(mpmath.sinh(h) ** 2 + mpmath.exp(-4 * k))
+        ratio = (mpmath.cosh(h) - root) / (mpmath.cosh(h) + root)
+        rare = (1 - abs(mpmath.sinh(h)) / root) if h else mpmath.mpf(1)
+        return int(mpmath.ceil(1 + (mpmath.log(rare) - 60 * mpmath.log(2)) / mpmath.log(abs(ratio)))) if ratio else 1
+
+
+def sampled_one_by_one(coupling, field, sites, samples, seed, boundary):
+    """The sampler again: probabilities from powers of the transfer matrix, spins one after the other.
+
+    Where 512 spins and more are further from the end than the powers matter, they take theirs bit by bit, after a spin
+    down and up; the others compare a word each.
+    """
     matrix = transfer(coupling, field)
-    powers = [np.linalg.matrix_power(matrix, n) for n in range(sites + 1)]
+    matrix /= np.linalg.eigvalsh(matrix)[-1] if coupling > 0 else np.abs(np.linalg.eigvalsh(matrix)).max()
+    end = np.exp(np.array([-field, field]) / 2)
+    rows = min(sites - 1, settled_bonds(coupling, field))
+    powers = [np.eye(2)]
+    for _ in range(sites):
+        powers.append(powers[-1] @ matrix)
+    if boundary == "periodic":
+        first_up = powers[sites][1, 1] / np.trace(powers[sites])
+    else:
+        weights = end * (powers[sites - 1] @ end)
+        first_up = weights[1] / weights.sum()
+
+    def up(site, this, first):
+        site = max(site, sites - rows)
+        way = powers[sites - site][:, first] if boundary == "periodic" else powers[sites - site - 1] @ end
+        weights = matrix[this] * way
+        return weights[1] / weights.sum()
+
+    rng = np.random.default_rng(seed)
     spins = np.empty((samples, sites), np.int8)
-    for ring in spins:
-        first = this = int(rng.random() < powers[sites][1, 1] / np.trace(powers[sites]))
-        ring[0] = 2 * first - 1
-        for site in range(1, sites):
-            left = sites - site
-            up = matrix[this, 1] * powers[left][1, first] / powers[left + 1][this, first]
-            this = int(rng.random() < up)
-            ring[site] = 2 * this - 1
+    firsts = rng.random(samples) < first_up
+    lanes = [Xoshiro(column) for column in rng.integers(0, 2**64, (4, 8), np.uint64).T]
+    bounds = {
+        (site, this, first): int(min(up(site, this, first), 1 - 2.0**-53) * 2**64)
+        for site, this, first in itertools.product(range(1, sites), range(2), range(2))
+    }
+    for ring, first in zip(spins, map(int, firsts), strict=True):
+        ups, this = [first], first
+        while sites - 1 - rows - (len(ups) - 1) >= 512:
+            after = [bits_below(lanes, bounds[len(ups), before, first]) for before in (0, 1)]
+            for k in range(512):
+                this = int(after[this][k])
+                ups.append(this)
+        while len(ups) < sites:
+            far = len(ups) < sites - rows
+            size = min(512, (sites - rows if far else sites) - len(ups))
+            words = [lane() for _ in range(-(-size // 8)) for lane in lanes]
+            for word in words[:size]:
+                this = int(word < bounds[len(ups), this, first])
+                ups.append(this)
+        ring[:] = 2 * np.array(ups) - 1
     return spins
 
 
+@pytest.mark.parametrize("boundary", chain.BOUNDARIES)
 @pytest.mark.parametrize(("coupling", "field"), POINTS)
 @pytest.mark.parametrize("sites", [1, 2, 3, 17])
-def test_sampler_has_the_bits_of_its_naive_twin(coupling, field, sites):
-    found = chain.sample(coupling, field, sites=sites, samples=50, rng=np.random.default_rng(5))
-    twin = sampled_one_by_one(coupling, field, sites, 50, np.random.default_rng(5))
-    np.testing.assert_array_equal(found, twin)
+def test_sampler_has_the_bits_of_its_naive_twin(coupling, field, sites, boundary):
+    found = chain.sample(coupling, field, sites=sites, samples=50, rng=5, boundary=boundary)
+    np.testing.assert_array_equal(found, sampled_one_by_one(coupling, field, sites, 50, 5, boundary))
+
+
+@pytest.mark.parametrize("boundary", chain.BOUNDARIES)
+@pytest.mark.parametrize(("coupling", "field"), [(0.4, 0.0), (0.3, -0.2), (-0.5, 0.1)])
+@pytest.mark.parametrize("sites", [700, 1300])
+def test_long_chains_have_the_bits_of_their_naive_twin(coupling, field, sites, boundary):
+    found = chain.sample(coupling, field, sites=sites, samples=2, rng=6, boundary=boundary)
+    np.testing.assert_array_equal(found, sampled_one_by_one(coupling, field, sites, 2, 6, boundary))
+
+
+def enumerated_open(coupling, field, sites):
+    """Probabilities of the open chain; bit j of the index, counted from the left, is set where spin j is up."""
+    spins = 2 * ((np.arange(2**sites)[:, None] >> np.arange(sites)[::-1]) & 1) - 1
+    weights = np.exp(coupling * (spins[:, 1:] * spins[:, :-1]).sum(axis=1) + field * spins.sum(axis=1))
+    return weights / weights.sum()
+
+
+def distance_from_law(coupling, field, sites, drawn_with, samples=40_000):
+    """G statistic of sampled open chains against enumeration, and its limit at 5 sigma."""
+    spins = chain.sample(drawn_with, field, sites=sites, samples=samples, rng=8, boundary="open")
+    counts = np.bincount((spins > 0) @ (1 << np.arange(sites)[::-1]), minlength=2**sites)
+    expected = samples * enumerated_open(coupling, field, sites)
+    rare = expected < 10
+    if rare.any():
+        counts, expected = (np.append(a[~rare], a[rare].sum()) for a in (counts, expected))
+    seen = counts > 0
+    g = 2 * np.sum(counts[seen] * np.log(counts[seen] / expected[seen]))
+    return g, chi2.isf(2 * norm.sf(5), len(expected) - 1)
+
+
+@pytest.mark.parametrize(("coupling", "field"), [(0.6, 0.0), (0.3, -0.4), (-0.7, 0.2)])
+@pytest.mark.parametrize("sites", [1, 2, 5, 8])
+def test_sampled_open_chains_follow_their_law(coupling, field, sites):
+    found, limit = distance_from_law(coupling, field, sites, coupling)
+    assert found < limit
+
+
+@pytest.mark.parametrize(("coupling", "field"), [(0.6, 0.0), (0.3, -0.4)])
+def test_a_coupling_off_is_noticed(coupling, field):
+    found, limit = distance_from_law(coupling, field, 8, 1.02 * coupling, samples=2_000_000)
+    assert found > limit
+
+
+@pytest.mark.parametrize("boundary", chain.BOUNDARIES)
+def test_long_chains_have_their_correlations(boundary):
+    # 16 independent chains: correlations at several distances, some of them across words and blocks
+    coupling, field, sites = 0.8, 0.05, 100_000
+    spins = chain.sample(coupling, field, sites=sites, samples=16, rng=3, boundary=boundary).astype(np.float64)
+    for distance in (1, 2, 7):
+        found = (spins[:, distance:] * spins[:, :-distance]).mean(axis=1)
+        error = found.std(ddof=1) / 4
+        assert abs(found.mean() - chain.correlation(coupling, distance, field)) < t.isf(norm.sf(5), 15) * error
+        assert error < 2e-3
+    across = spins[:, 512:-1:512] * spins[:, 513::512]  # a block ends with the first of each pair
+    assert abs(across.mean() - chain.correlation(coupling, 1, field)) < 5 / math.sqrt(across.size)
 
 
 @pytest.mark.parametrize(("coupling", "field"), [(0.6, 0.0), (0.3, -0.4), (-0.7, 0.2)])
@@ -355,6 +486,11 @@ def test_a_generator_moves_on_and_a_seed_does_not():
         (lambda: ChainRing(0.3, sites=0), "sites must be at least 1"),
         (lambda: ChainRing(0.3, sites=4).relative_entropy_to(ChainRing(0.3, sites=5)), "ring of 4 sites"),
         (lambda: chain.sample(0.3, sites=4, samples=0, rng=1), "samples must be at least 1"),
+        (lambda: chain.sample(0.3, sites=4, samples=1, rng=1, boundary="free"), "boundary must be one of"),
+        (
+            lambda: chain.sample(0.3, sites=10**9, samples=10**6, rng=1),
+            "1000000 configurations of 1000000000 sites need",
+        ),
         (lambda: chain.sample(0.3, sites=4, samples=1, rng=None), "rng must be a numpy Generator"),
     ],
 )

@@ -142,7 +142,7 @@ def test_public_names():
         ("ising.chain", "magnetization", "(coupling, field=0.0)"),
         ("ising.chain", "correlation", "(coupling, distance, field=0.0)"),
         ("ising.chain", "relative_entropy_per_site", "(p, q, *, sites=None)"),
-        ("ising.chain", "sample", "(coupling, field=0.0, *, sites, samples, rng)"),
+        ("ising.chain", "sample", "(coupling, field=0.0, *, sites, samples, rng, boundary='periodic')"),
         ("ising.square", "coupling_from_temperature", "(temperature)"),
         ("ising.square", "log_partition", "(coupling, *, side=None)"),
         ("ising.square", "bond_correlation", "(coupling, *, side=None)"),

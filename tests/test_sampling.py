@@ -15,6 +15,7 @@ from isingflow.errors import ParameterError, ShortRunWarning
 from isingflow.ising import chains as markov
 from isingflow.ising import sampling, square
 from isingflow.ising.decimation import pair_correlation
+from isingflow.ising.packing import PackedSpins
 from isingflow.ising.sampling import iter_square, memory_needed, sample_square
 from isingflow.ising.square import CRITICAL_COUPLING
 
@@ -227,7 +228,7 @@ COLD = {"coupling": 3.0, "field": 0.0}
 )
 def test_starts(couplings, side, kind):
     rows = markov.start(64, side, np.random.default_rng(1), **couplings)
-    spins = sampling.unpack(sampling.PackedSpins(rows, side))
+    spins = PackedSpins(rows, side).spins()
     pattern = (-1) ** np.add.outer(np.arange(side), np.arange(side)) if kind == "checkered" else np.ones((side, side))
     alignment = (spins * pattern).sum(axis=(1, 2)) / side**2
     if kind in ("uniform", "checkered"):

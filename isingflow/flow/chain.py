@@ -11,6 +11,7 @@ from isingflow.flow.counts import correlations_of_pairs, marginal_series, pair_s
 from isingflow.flow.scale import LARGEST_RELATIVE_ERROR, UNDETERMINED, Ending, jackknife_errors, jackknifed_fit
 from isingflow.ising import chain, pair
 from isingflow.ising.decimation import ring_window_counts
+from isingflow.ising.packing import pack
 from isingflow.parameters import ChainParameters, choice
 from isingflow.seeding import generator
 
@@ -128,18 +129,19 @@ def sampled_curves(parameters: ChainParameters, rng) -> tuple[LevelCurve, ...]:
     spins = chain.sample(
         parameters.coupling, parameters.field, sites=parameters.sites, samples=parameters.samples, rng=rng
     )
+    rings = pack(spins[:, None, :])
     if parameters.field:
-        return (_window_curve(parameters, spins, UNDETERMINED),)
-    pairs = _pair_curve(parameters, spins)
+        return (_window_curve(parameters, rings, UNDETERMINED),)
+    pairs = _pair_curve(parameters, rings)
     ending = Ending(pairs.regime, pairs.scale, pairs.scale_error)
-    return _window_curve(parameters, spins, ending), pairs
+    return _window_curve(parameters, rings, ending), pairs
 
 
-def _window_curve(parameters, spins, ending):
+def _window_curve(parameters, rings, ending):
     width, factor = parameters.window, parameters.factor
     couplings, limit = _couplings(parameters)
     spacings = [factor**n for n in range(parameters.steps + 1) if width * factor**n <= parameters.sites]
-    counts = [ring_window_counts(spins, width, spacing=spacing) for spacing in spacings]
+    counts = [ring_window_counts(rings, width, spacing=spacing) for spacing in spacings]
     share = 1.0 if parameters.field else 1 / (width - 1)
     series = marginal_series(counts, dof=width, symmetry="none" if parameters.field else "flip+reflect", share=share)
     laws = [chain.ChainWindow(*level, width=width) for level in couplings[: len(spacings)]]
@@ -200,9 +202,9 @@ def _ring_correlations(parameters, distances):
     return [(t ** int(r) + t ** (sites - int(r))) / (1 + t**sites) for r in distances]
 
 
-def _pair_curve(parameters, spins):
+def _pair_curve(parameters, rings):
     distances = np.arange(1, min(LONGEST_DISTANCE, parameters.sites // 2) + 1)
-    counts = [ring_window_counts(spins, 2, spacing=int(r)) for r in distances]
+    counts = [ring_window_counts(rings, 2, spacing=int(r)) for r in distances]
     series = marginal_series(counts, dof=2, symmetry="flip")
     correlations, replicates = correlations_of_pairs(counts)
     ending = _pair_ending(distances, correlations, replicates)

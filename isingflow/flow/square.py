@@ -157,21 +157,25 @@ def exact_pair_correlations(coupling, levels, side) -> list[float]:
     return [one(int(level)) for level in levels]
 
 
-def sampled_curves(parameters: SquareParameters, rng) -> tuple[LevelCurve, ...]:
-    """Return the marginal curves of one set of sampled configurations: pairs, 2x2 windows, pairs along rows."""
+def sampled_curves(parameters: SquareParameters, rng, *, workers=None) -> tuple[LevelCurve, ...]:
+    """Return the marginal curves of one set of sampled configurations: pairs, 2x2 windows, pairs along rows.
+
+    `workers` are threads, as in `isingflow.ising.sampling.sample_square`.
+    """
     sample = sample_square(
         parameters.coupling,
         side=parameters.side,
         samples=parameters.samples,
         rng=rng,
         algorithm=parameters.algorithm,
+        workers=workers,
     )
-    rows, ending = _row_pair_curve(parameters, sample.spins)
+    rows, ending = _row_pair_curve(parameters, sample.packed)
     levels = np.arange(parameters.steps + 1)
     fits = [level for level in levels if 2 * 2 ** ((level + 1) // 2) <= parameters.side]
     curves = []
     for quantity, shape, per in (("pair marginal", (1, 2), "bond"), ("2x2 marginal", (2, 2), "window")):
-        counts = [window_counts(sample.spins, shape, level=int(level)) for level in fits]
+        counts = [window_counts(sample.packed, shape, level=int(level)) for level in fits]
         series = marginal_series(counts, dof=shape[0] * shape[1], symmetry="flip")
         exact = {}
         if quantity == "pair marginal":
@@ -205,11 +209,11 @@ def _record(parameters, **fields):
     )
 
 
-def _row_pair_curve(parameters, spins):
+def _row_pair_curve(parameters, packed):
     distances = np.arange(1, min(LONGEST_DISTANCE, parameters.side // 2) + 1)
-    counts = [pair_counts(spins, ((0, r), (r, 0))) for r in distances.tolist()]
+    counts = [pair_counts(packed, ((0, r), (r, 0))) for r in distances.tolist()]
     far = max(parameters.side // 4, 1)
-    tail = pair_counts(spins, ((0, far), (far, 0)))
+    tail = pair_counts(packed, ((0, far), (far, 0)))
     series = marginal_series(counts, dof=2, symmetry="flip")
     correlations, replicates = correlations_of_pairs([*counts, tail])
     ending, limit, limits = row_ending(distances, correlations, replicates)

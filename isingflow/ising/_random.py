@@ -37,14 +37,19 @@ def generator_state(rng):
     return rng.integers(0, 2**64, (4, 8), np.uint64)
 
 
+def whole_bounds(probabilities):
+    """Write probabilities in [0, 1] in units of 2^-64, uint64 of the same shape; 1 stands for ``1 - 2^-53``."""
+    return (np.minimum(probabilities, np.nextafter(1.0, 0.0)) * 2.0**BITS).astype(np.uint64)
+
+
 def bounds(probabilities):
     """Write probabilities in [0, 1] as bounds for `below`: uint64 (64, n), all bits of a word set or none.
 
-    Row 0 is the most significant bit of ``floor(p 2^64)``; p = 1 stands for ``1 - 2^-64``.
+    Row 0 is the most significant bit of `whole_bounds`.
     """
-    whole = [min(int(p * 2.0**BITS), 2**BITS - 1) for p in probabilities]
-    bits = [[bound >> (BITS - 1 - k) & 1 for bound in whole] for k in range(BITS)]
-    return np.array(bits, np.uint64) * np.uint64(2**64 - 1)
+    places = np.arange(BITS - 1, -1, -1, dtype=np.uint64)
+    bits = (whole_bounds(np.asarray(probabilities)) >> places[:, None]) & np.uint64(1)
+    return bits * np.uint64(2**64 - 1)
 
 
 @njit(cache=True, nogil=True, forceinline=True)

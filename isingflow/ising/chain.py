@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from isingflow.errors import ParameterError
+from isingflow.parameters import choice, whole, within_memory
 from isingflow.parameters import coupling as checked_coupling
-from isingflow.parameters import whole
 from isingflow.seeding import generator
 
 
@@ -30,26 +30,46 @@ class _Spectrum(NamedTuple):
     off_diagonal: float  # b
     transitions: np.ndarray  # float64 (2, 2): probability of the next spin (column) given this one; index 1 is up
 
-    def power(self, exponent):
-        """Return ``rho^n``, ``1 - rho^n`` and ``1 + rho^n``, each to full relative precision."""
-        if exponent == 0:
-            return 1.0, 0.0, 2.0
-        size, missing = math.exp(exponent * self.log_ratio), -math.expm1(exponent * self.log_ratio)
-        return (-size, 1 + size, missing) if self.negative and exponent % 2 else (size, missing, 1 + size)
+    def powers(self, exponents):
+        """Return ``rho^n``, ``1 - rho^n`` and ``1 + rho^n`` of an array of n, each to full relative precision."""
+        exponents = np.asarray(exponents)
+        # rho = 0 has no logarithm to multiply 0 with
+        logarithm = np.where(exponents == 0, 0.0, np.maximum(exponents, 1) * self.log_ratio)
+        size, missing = np.exp(logarithm), -np.expm1(logarithm)
+        alternates = self.negative & (exponents % 2 == 1)
+        return np.where(alternates, -size, size), *(
+            np.where(alternates, *pair) for pair in ((1 + size, missing), (missing, 1 + size))
+        )
 
-    def returns(self, exponent):
+    def power(self, exponent):
+        """Return the same of one n."""
+        return tuple(float(one) for one in self.powers(exponent))
+
+    def returns(self, exponents):
         """Return the diagonal of ``2 T^n`` over the larger eigenvalue's power (down, up), as sums of positive terms."""
-        odd = int(self.negative) * (exponent % 2)
-        power, missing, _ = self.power(exponent - odd)
+        odd = np.asarray(self.negative & (np.asarray(exponents) % 2 == 1))
+        power, missing, _ = self.powers(exponents - odd.astype(np.int64))
         more = 1 + abs(self.diagonal)
         less = self.off_diagonal**2 / more
         down, up = less + power * more, more + power * less
         if self.diagonal < 0:
             down, up = up, down
-        if odd:  # an antiferromagnet: T times an even power
-            flips = math.sqrt(self.transitions[0, 1] * self.transitions[1, 0]) * self.off_diagonal * missing
-            down, up = self.transitions[0, 0] * down + flips, self.transitions[1, 1] * up + flips
-        return down, up
+        # odd powers of an antiferromagnet: T times an even power
+        flips = math.sqrt(self.transitions[0, 1] * self.transitions[1, 0]) * self.off_diagonal * missing
+        down = np.where(odd, self.transitions[0, 0] * down + flips, down)
+        return down, np.where(odd, self.transitions[1, 1] * up + flips, up)
+
+    def ways(self, exponents):
+        """Return ``2 T^n`` over the larger eigenvalue's power: float64 (n, 2, 2); index 1 is up."""
+        found = np.empty((len(exponents), 2, 2))
+        found[:, 0, 0], found[:, 1, 1] = self.returns(exponents)
+        found[:, 0, 1] = found[:, 1, 0] = self.off_diagonal * self.powers(exponents)[1]
+        return found
+
+    def settled(self):
+        """Return from which power on, to double precision, ``2 T^n`` is the projector on its largest eigenvector."""
+        rare = self.off_diagonal**2 / (1 + abs(self.diagonal))
+        return 1 + (math.log(rare) - 60 * math.log(2)) / self.log_ratio
 
     @property
     def marginal(self):
@@ -169,7 +189,7 @@ def decimate_couplings(coupling, field=0.0, *, factor=2) -> tuple[float, float]:
     coupling, field = _checked(coupling, field)
     spectrum = _spectrum(coupling, abs(field))
     power, missing, _ = spectrum.power(whole("factor", factor))
-    down, up = spectrum.returns(factor)
+    down, up = (float(one) for one in spectrum.returns(factor))
     apart = spectrum.off_diagonal * missing
     excess = 4 * power / apart**2
     decimated = 0.25 * (math.log1p(excess) if excess > -0.5 else math.log(up / apart) + math.log(down / apart))
@@ -392,21 +412,26 @@ class ChainRing:
         return self.sites * relative_entropy_per_site(here, there, sites=self.sites)
 
 
-def sample(coupling, field=0.0, *, sites, samples, rng) -> np.ndarray:
-    """Draw independent configurations of the periodic ring, exactly.
+BOUNDARIES = ("periodic", "open")
 
-    The first spin is drawn from its marginal, each next one given its predecessor and the first.
+
+def sample(coupling, field=0.0, *, sites, samples, rng, boundary="periodic") -> np.ndarray:
+    """Draw independent configurations of a ring or an open chain, exactly.
+
+    The first spin is drawn from its marginal, each next one given its predecessor and, on a ring, the first.
 
     Parameters
     ----------
     coupling, field : float
         ``K`` and ``H``, dimensionless, in [-100, 100].
     sites : int
-        Sites of the ring, at least 1.
+        Sites, at least 1.
     samples : int
-        Number of rings, at least 1.
+        Number of configurations, at least 1.
     rng : numpy.random.Generator or int
         Generator, advanced by the call, or a seed.
+    boundary : {"periodic", "open"}
+        A ring of as many bonds as sites, or a chain with free ends and one bond less; the field acts on all sites.
 
     Returns
     -------
@@ -416,7 +441,7 @@ def sample(coupling, field=0.0, *, sites, samples, rng) -> np.ndarray:
     Raises
     ------
     ParameterError
-        If an argument is not finite or out of range.
+        If an argument is not finite or out of range, or memory would not suffice.
 
     Examples
     --------
@@ -424,22 +449,38 @@ def sample(coupling, field=0.0, *, sites, samples, rng) -> np.ndarray:
     array([[1, 1, 1, 1],
            [1, 1, 1, 1]], dtype=int8)
     """
-    from isingflow.ising import _kernels
+    from isingflow.ising import _chain, _random
 
-    spectrum = _spectrum(*_checked(coupling, field))
+    coupling, field = _checked(coupling, field)
     sites, samples = whole("sites", sites), whole("samples", samples)
+    choice("boundary", boundary, BOUNDARIES)
+    within_memory(f"{samples} configurations of {sites} sites", samples * sites)
     rng = generator(rng)
-    a, b = spectrum.diagonal, spectrum.off_diagonal
-    _, missing, total = spectrum.power(sites)
-    first_up = 0.5 * (1 + a * missing / total)
-    bonds = np.arange(sites, 0, -1)  # from the spin at hand around to the first one
-    way = np.empty((sites, 2, 2))  # T^n up to a scalar: from a spin (axis 1) to the first spin (axis 2)
-    way[:, [0, 1], [0, 1]] = [spectrum.returns(int(n)) for n in bonds]
-    way[:, 0, 1] = way[:, 1, 0] = [b * spectrum.power(int(n))[1] for n in bonds]
-    # P(next up | this, first) = T(this, up) T^{n-1}(up, first) / sum over next
-    bond = spectrum.transitions / np.sqrt(spectrum.marginal)  # T(this, next), up to a factor that depends on this
-    towards_down, towards_up = (bond[:, next_spin, None] * way[1:, None, next_spin, :] for next_spin in (0, 1))
-    next_up = towards_up / (towards_up + towards_down)
+    first_up, next_up = _probabilities(coupling, field, sites, boundary)
     spins = np.empty((samples, sites), np.int8)
-    _kernels.sample_ring(rng, first_up, next_up, spins)
+    firsts = rng.random(samples) < first_up
+    middle = next_up[:, :, 0].ravel() if sites > 1 else np.zeros(4)
+    far = np.ascontiguousarray(_random.bounds(middle).T.reshape(2, 2, -1))
+    _chain.sample_chains(_random.generator_state(rng), firsts, far, _random.whole_bounds(next_up), spins)
     return spins
+
+
+def _probabilities(coupling, field, sites, boundary):
+    """Probability of up of the first spin, and of the later ones: float64 (first, one before, rows), the last one last.
+
+    Further from the end than there are rows nothing changes any more.
+    """
+    spectrum = _spectrum(coupling, field)
+    bonds = np.arange(min(sites - 1, math.ceil(spectrum.settled())), 0, -1)
+    if boundary == "periodic":  # the spins that follow, bond by bond around to the first one (last axis)
+        first_up = 0.5 * (1 + spectrum.diagonal * spectrum.power(sites)[1] / spectrum.power(sites)[2])
+        way = spectrum.ways(bonds)
+    else:  # to the last one, whose half of the field no bond has; half of it is the first one's as well
+        end = np.exp(np.array([-field, field]) / 2)
+        down, up = end * (spectrum.ways(np.array([sites - 1]))[0] @ end)
+        first_up = up / (up + down)
+        way = np.repeat((spectrum.ways(bonds - 1) @ end)[:, :, None], 2, axis=2)
+    # P(next up | this, first) = T(this, up) way(up, first) / sum over next
+    step = spectrum.transitions / np.sqrt(spectrum.marginal)  # T(this, next), up to a factor that depends on this
+    down, up = (step[None, None, :, after] * way[:, after, :, None] for after in (0, 1))
+    return first_up, np.ascontiguousarray(np.moveaxis(up / (up + down), 0, -1))

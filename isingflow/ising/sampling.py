@@ -12,7 +12,7 @@ import numpy as np
 
 from isingflow.errors import ParameterError, ShortRunWarning
 from isingflow.ising import chains as markov
-from isingflow.ising.packing import PackedSpins, unpack
+from isingflow.ising.packing import PackedSpins
 from isingflow.ising.square import correlation_length
 from isingflow.parameters import ALGORITHMS, choice, whole, within_memory
 from isingflow.parameters import coupling as checked_coupling
@@ -36,7 +36,7 @@ CHAINS = {"heat-bath": 128, "replicas": 128, "strips": 4, "swendsen-wang": 4, "w
 BLOCK = 128
 """Sides that 64 strips of an even number of rows divide."""
 
-LONG = 4.0
+LONG = 8.0
 """Correlation length, in lattice constants, from which on clusters are the faster way to independent lattices."""
 
 LARGE = 512
@@ -78,7 +78,7 @@ class SquareSample:
         """int8 (samples, side, side), values -1 and +1; unpacked when first asked for."""
         samples, side, _ = self.packed.shape
         within_memory(f"{samples} unpacked configurations of side {side}", samples * side**2)
-        return unpack(self.packed)
+        return self.packed.spins()
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.spins, dtype=dtype, copy=copy)
@@ -122,7 +122,7 @@ def sample_square(
         bit for a spin: of 64 lattices in a word, or of 64 strips of one lattice; by heat bath with a field, by
         Metropolis' rule without one, of whose flips a few are not offered (`isingflow.ising.chains.offered`).
         "swendsen-wang" and "wolff" update clusters, for nearest neighbours alone (``K1 < 0``: even sides). "auto" takes
-        clusters where the correlation length is beyond 4, else the fastest local update that fits, strips from side
+        clusters where the correlation length is beyond 8, else the fastest local update that fits, strips from side
         512 on.
     chains : int or "auto"
         Independent Markov chains, at least 1; more than `samples` are not started. "auto": 128 of "heat-bath" and
