@@ -126,6 +126,32 @@ shifted_down = _shift("lshr")
 
 
 @intrinsic
+def moved_lanes(typing, value, lanes):
+    """Move the words of a vector to lanes as much higher as a constant says, from lower ones below 0; zeros follow."""
+
+    def build(context, builder, signature, arguments):
+        nothing = ir.Constant(_VECTOR, [0] * LANES)
+        places = [lane - lanes.literal_value for lane in range(LANES)]
+        mask = [place if 0 <= place < LANES else LANES for place in places]
+        kind = ir.VectorType(ir.IntType(32), LANES)
+        return builder.shuffle_vector(arguments[0], nothing, ir.Constant(kind, mask))
+
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    return value(value, lanes), build
+
+
+@intrinsic
+def first_lane(typing, value):
+    """Return the word in the first lane."""
+
+    def build(context, builder, signature, arguments):
+        return builder.extract_element(arguments[0], ir.Constant(ir.IntType(32), 0))
+
+    return types.uint64(value), build
+
+
+@intrinsic
 def alike(typing, word, like):
     """Return a word in every lane of what it is to be like."""
 
