@@ -8,6 +8,7 @@ import json
 import sys
 import time
 
+import numpy as np
 from mcising import IsingSimulation
 
 simulations = {}
@@ -16,6 +17,8 @@ for line in sys.stdin:
     algorithm, side, temperature = request["algorithm"], request["side"], request["temperature"]
     if (algorithm, side) not in simulations:
         simulations[algorithm, side] = IsingSimulation(side, 1.0, 0.0, 0.0, 0.0, 1, algorithm)
+        # from a random start Wolff takes thousands of updates before clusters grow
+        simulations[algorithm, side].set_spins(np.ones_like(simulations[algorithm, side].get_spins()))
     simulation = simulations[algorithm, side]
     answer = {}
     start = time.perf_counter()

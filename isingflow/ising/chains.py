@@ -158,7 +158,7 @@ class Clusters:
         """As `MultiSpin.run`."""
         found = np.empty((2, records, 1), np.int64)
         arguments = (self._rows, self.side, self._state, self._bond, every * records, every)
-        self._update(*arguments, *found[..., 0], *self._scratch)
+        self._update(*arguments, *found[..., 0], self._scratch)
         if self._antiferromagnet:
             found[0] *= -1
         return found
