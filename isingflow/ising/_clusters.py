@@ -1,12 +1,15 @@
 """Cluster updates of the square lattice, 512 sites at a time: Swendsen-Wang and Wolff.
 
 A lattice is cut into tiles of 8 rows and 64 columns, a vector each, row of tiles by row of tiles. Bit x of lane y of a
-vector is site (y, x) of its tile; where `side` is no multiple, the last tiles have bits that stay zero. The bond of a
+vector is site (y, x) of its tile; where the side is no multiple, the last tiles have bits that stay zero. The bond of a
 site to its right and the one to the site below belong to its tile.
 
-A cluster grows inside a tile until it stops there, then over the tile's edges: the tiles it has reached wait in a queue,
-first in, first out. Swendsen-Wang first prunes: sites that hang on a single bond are cut off, tile by tile, until little
-more than loops is left; they follow the site they hung on when the clusters have their signs.
+A cluster grows inside a tile until it stops there, then over the tile's edges; the tiles it has reached wait in a
+queue, first in, first out. Swendsen-Wang first prunes: sites that hang on a single bond are cut off, tile by tile,
+until little more than loops is left, and turn later with the site they hung on.
+
+Functions called within a sweep count no references to arrays (`_nrt=False`): that would be two atomic additions for
+each array of `Scratch`, and cost more than what they do.
 """
 
 from collections import namedtuple
@@ -38,7 +41,7 @@ PASSES, ROUNDS = 2, 4
 _ONE = np.uint64(1)
 _ALL = np.uint64(2**64 - 1)
 
-PLANES = "spins right down right_pruned down_pruned hanging coins free reached flips".split()
+PLANES = ("spins", "right", "down", "right_pruned", "down_pruned", "hanging", "coins", "free", "reached", "flips")
 
 Scratch = namedtuple(
     "Scratch",
@@ -77,7 +80,7 @@ def scratch(side):
     )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True)
 def measure(words, side):
     """Sum of ``s s'`` over the bonds to the right and down, and of ``s``, of uint64 `words` (side, ceil(side / 64))."""
     columns = words.shape[1]
@@ -98,7 +101,7 @@ def measure(words, side):
     return 2 * (sites - unlike), 2 * up - sites
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True)
 def to_tiles(words, side, spins):
     """Copy rows of words into tiles."""
     columns = words.shape[1]
@@ -108,7 +111,7 @@ def to_tiles(words, side, spins):
             spins[start + w * LANES] = words[y, w]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@njit(cache=True, nogil=True)
 def to_words(spins, side, words):
     """Copy tiles into rows of words."""
     columns = words.shape[1]
@@ -147,26 +150,41 @@ def at_above(bits, here, tile, s):
     return choose(load_eight(s.one_row, 0), other, moved_lanes(here, 1))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def draw_bonds(tile, s, state, bond):
+@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+def draw_bonds(tile, s, vectors, bond):
     """Draw the bonds of a tile: first all to the right, then all down, kept where spins are equal."""
-    vectors = load_state(state)
     right, vectors = below(vectors, bond)
     down, vectors = below(vectors, bond)
-    store_state(state, vectors)
     start = LANES * tile
     here, inside = load_eight(s.spins, start), load_eight(s.inside, start)
     store_eight(s.right, start, agree(here, at_right(s.spins, here, tile, s), right & inside))
     store_eight(s.down, start, agree(here, at_below(s.spins, here, tile, s), down & inside))
+    return vectors
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def draw_lazily(tile, s, state, bond, drawn):
-    """Draw the bonds of a tile and note it, as one more of those `drawn`."""
-    draw_bonds(tile, s, state, bond)
-    s.drawn[tile] = 1
-    s.touched[drawn] = tile
-    return drawn + 1
+def draw_all(s, state, bond):
+    """Draw the bonds of all tiles."""
+    vectors = load_state(state)
+    for tile in range(len(s.drawn)):
+        vectors = draw_bonds(tile, s, vectors, bond)
+    store_state(state, vectors)
+
+
+@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+def draw_around(tile, drawn, s, state, bond):
+    """Draw the bonds of the sites of a tile, where that is still to be done; return the new number of tiles `drawn`.
+
+    Three tiles have them: itself, the one at its left and the one above.
+    """
+    for number in range(3):
+        other = tile if number == 0 else s.left_tile[tile] if number == 1 else s.tile_above[tile]
+        if not s.drawn[other]:
+            store_state(state, draw_bonds(other, s, load_state(state), bond))
+            s.drawn[other] = 1
+            s.touched[drawn] = other
+            drawn += 1
+    return drawn
 
 
 @njit(cache=True, nogil=True, forceinline=True, _nrt=False)
@@ -223,8 +241,7 @@ def grow(tile, flip, right_bonds, down_bonds, s, state, bond):
         head += 1
         s.waiting[tile] = 0
         start = LANES * tile
-        if not s.drawn[tile]:
-            drawn = draw_lazily(tile, s, state, bond, drawn)
+        drawn = draw_around(tile, drawn, s, state, bond)
         free, right, down = load_eight(s.free, start), load_eight(right_bonds, start), load_eight(down_bonds, start)
         reached = load_eight(s.reached, start)
         store_eight(s.reached, start, reached ^ reached)
@@ -241,8 +258,6 @@ def grow(tile, flip, right_bonds, down_bonds, s, state, bond):
 
         other = s.left_tile[tile]
         place, last = LANES * other, s.last_bit[other]
-        if not s.drawn[other] and any_set(shifted_up(grown, np.uint64(BITS - 1))):
-            drawn = draw_lazily(other, s, state, bond, drawn)
         over = shifted_up(shifted_down(load_eight(right_bonds, place), last) & grown, last) & load_eight(s.free, place)
         store_eight(s.reached, place, load_eight(s.reached, place) | over)
         tail = enqueue(other, np.uint8(any_set(over)), tail, s)
@@ -253,8 +268,6 @@ def grow(tile, flip, right_bonds, down_bonds, s, state, bond):
         tail = enqueue(other, np.uint8(word != 0), tail, s)
 
         other = s.tile_above[tile]
-        if not s.drawn[other] and s.grown[0] != 0:
-            drawn = draw_lazily(other, s, state, bond, drawn)
         place = LANES * other + s.last_row[other]
         word = s.grown[0] & down_bonds[place] & s.free[place]
         s.reached[place] |= word
@@ -286,9 +299,7 @@ def prune_downward(s):
         from_left = at_left(s.right_pruned, none, tile, s)
         from_above = at_above(s.down_pruned, none, tile, s)
         for _ in range(ROUNDS):
-            leaves = (right ^ down) & ~(
-                from_left | shifted_up(right, _ONE) | from_above | moved_lanes(down, 1)
-            )
+            leaves = (right ^ down) & ~(from_left | shifted_up(right, _ONE) | from_above | moved_lanes(down, 1))
             hanging = hanging | leaves
             right = right & ~leaves
             down = down & ~leaves
@@ -402,8 +413,7 @@ def swendsen_wang(words, side, state, bond, sweeps, every, bonds, magnetizations
     s.waiting[:] = 0
     s.drawn[:] = 1
     for sweep in range(sweeps):
-        for tile in range(len(s.drawn)):
-            draw_bonds(tile, s, state, bond)
+        draw_all(s, state, bond)
         drop_rungs(s)
         s.hanging[:] = 0
         for _ in range(PASSES):
@@ -459,9 +469,9 @@ def turn_one(place, first, s, state, bond):
 def wolff(words, side, state, bond, updates, every, bonds, magnetizations, s):
     """Turn the cluster of a random site, `updates` times; return how many sites have turned.
 
-    The arguments are those of `swendsen_wang`. Random words of an update: the site, then the bonds of tiles as they
-    are needed, to the right, then down: those of a tile that the cluster has reached, when its turn comes, of the
-    tile at its left if the cluster has sites at the left edge, and of the tile above if it has some at the upper edge.
+    The arguments are those of `swendsen_wang`. Random words of an update: the site; then, whenever a tile that the
+    cluster has reached has its turn, the bonds of this tile, the one at its left and the one above, where these have
+    none yet, to the right and then down.
     """
     to_tiles(words, side, s.spins)
     s.reached[:] = 0
