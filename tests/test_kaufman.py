@@ -19,26 +19,28 @@ from isingflow.ising.square import CRITICAL_COUPLING
 
 RARE = 2 * norm.sf(5)
 COUPLINGS = [0.3, 0.4, CRITICAL_COUPLING, 0.5]
+SIDES = {
+    "heat-bath": (16, 25, 64),
+    "replicas": (16, 20, 64, 256),
+    "strips": (128, 256),
+    "swendsen-wang": (16, 25, 64, 256),
+    "wolff": (16, 25, 64, 256),
+}
 CASES = [
     (algorithm, side, coupling)
-    for algorithm, sides in {
-        "heat-bath": (16, 25, 64),
-        "replicas": (16, 20, 64, 256),
-        "strips": (128, 256),
-        "swendsen-wang": (16, 25, 64, 256),
-        "wolff": (16, 25, 64, 256),
-    }.items()
-    for side in sides
+    for side in (16, 20, 25, 64, 128, 256)
     for coupling in COUPLINGS
+    for algorithm, sides in SIDES.items()
+    if side in sides
 ]
 SPREAD = 0.75
 """Standard deviation of a lattice's bond correlation is at most this over its side, at ``K_c`` and side 256."""
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)
 def equilibrium(side, coupling, lattices):
-    """Independent lattices, as packed rows: Swendsen-Wang from order, ten autocorrelation times apart."""
-    settings = {"algorithm": "swendsen-wang", "chains": 16, "burn_in": 200, "thin": 60}
+    """Independent lattices, as packed rows: Swendsen-Wang from order, four autocorrelation times apart."""
+    settings = {"algorithm": "swendsen-wang", "chains": 16, "burn_in": 100, "thin": 20}
     return sample_square(coupling, side=side, samples=lattices, rng=21, **settings).packed.words
 
 
@@ -53,25 +55,28 @@ def bond_of_lattices(algorithm, side, coupling, lattices, sweeps):
         "wolff": (chains.Clusters, {"single": True}, 1),
     }
     kind, settings, together = kinds[algorithm]
+    starts = equilibrium(side, coupling, lattices)
+    # a cluster of Wolff's is as large on average as the structure factor: N <m^2> sites
+    magnetizations = 2 * np.bitwise_count(starts).sum(axis=(1, 2), dtype=np.int64) / side**2 - 1
+    every = math.ceil(1 / np.mean(magnetizations**2)) if algorithm == "wolff" else 1
     means = []
-    for rows in np.split(equilibrium(side, coupling, lattices), lattices // together):
+    for rows in np.split(starts, lattices // together):
         chain = kind(rows, side, rng, coupling=coupling, field=0.0, **settings)
-        means.append(chain.run(1, sweeps)[0].mean(axis=0))
+        means.append(chain.run(every, sweeps)[0].mean(axis=0))
     return np.concatenate(means) / (2 * side**2)
 
 
 def compare(algorithm, side, coupling, largest_error):
-    # lattices enough for the error if each were one configuration, moved on by some sweeps
+    # as many lattices as would do, were each one independent configuration, but no more than a few hundred
     wanted = (SPREAD / side / largest_error) ** 2
-    lattices = 64 * min(math.ceil(wanted / 64), 32)
-    sweeps = math.ceil(4 * wanted / lattices) + 10
-    for _ in range(6):
+    lattices = 64 * min(math.ceil(wanted / 64), 8)
+    sweeps = math.ceil(2 * wanted / lattices) + 5
+    while True:
         found = bond_of_lattices(algorithm, side, coupling, lattices, sweeps)
         error = float(np.std(found, ddof=1)) / math.sqrt(lattices)
         if error < largest_error:
             break
-        sweeps *= 3
-    assert error < largest_error
+        sweeps = math.ceil(1.3 * sweeps * (error / largest_error) ** 2)
     assert abs(found.mean() - square.bond_correlation(coupling, side=side)) < t.isf(RARE / 2, lattices - 1) * error
 
 

@@ -30,6 +30,10 @@ MANY = 20
 """Chains from which on their means tell the error where the chains are too short to do so."""
 
 
+ROUNDING = 1e-12
+"""A structure factor smaller than this, relative to that at zero wave vector, is rounding."""
+
+
 class Measured(NamedTuple):
     """A value and one standard error."""
 
@@ -63,7 +67,7 @@ class SquareObservables:
     correlation_length : Measured
         Second moment, ``sqrt(S(0) / S(k) - 1) / (2 sin(pi / side))`` with the smallest wave vector k along an axis
         (Cooper, Freedman & Preston, Nucl. Phys. B 210, 210 (1982)), in lattice constants. In the ordered phase it is no
-        correlation length and grows with the side; NaN where ``S(0) <= S(k)``.
+        correlation length and grows with the side; NaN where ``S(0) <= S(k)`` or ``S(k) = 0``.
     distance : numpy.ndarray
         int64 (side // 2 + 1,): 0, 1, ..., in lattice constants.
     correlation, correlation_error : numpy.ndarray
@@ -156,7 +160,7 @@ def observables(sample, coupling, *, diagonal=0.0, plaquette=0.0, field=0.0, cha
 
     def correlation_length(means):
         zero, smallest = means
-        ratio = zero / smallest - 1 if smallest > 0 else math.nan
+        ratio = zero / smallest - 1 if smallest > ROUNDING * zero else math.nan
         return math.sqrt(ratio) / (2 * math.sin(math.pi / side)) if ratio > 0 else math.nan
 
     pairs = [np.full(samples, 2.0 * sites)]

@@ -337,8 +337,8 @@ class _Request:
             "heat-bath": 64 * self.side**2 + 64 * rows,
             "replicas": 8 * self.side * (self.side + 18) + 64 * rows,
             "strips": self.side * (self.side + 18) // 8 + 64 * self.side + rows,
-            "swendsen-wang": 8 * self.side**2,
-            "wolff": 8 * self.side**2,
+            "swendsen-wang": 15 * rows,
+            "wolff": 15 * rows,
         }[self.algorithm]
         lattices = 64 if self.algorithm in ("heat-bath", "replicas") else 1
         return samples * rows + -(-self.chains // lattices) * each
