@@ -436,14 +436,14 @@ def swendsen_wang(words, side, state, bond, sweeps, every, bonds, magnetizations
 @njit(cache=True, nogil=True, _nrt=False)
 def random_site(state, sites):
     """Draw one of `sites` sites: as many highest bits of a first lane as they need, again until it is a site."""
-    unused = np.uint64(0)
-    while unused < BITS - 1 and (sites - 1) >> np.int64(BITS - 1 - unused) == 0:
-        unused += _ONE
+    digits = 1
+    while (sites - 1) >> digits:
+        digits += 1
     vectors = load_state(state)
     while True:
         words, vectors = advance(vectors)
         store_state(state, vectors)
-        site = np.int64(first_lane(words) >> unused)
+        site = np.int64(first_lane(words) >> np.uint64(BITS - digits))
         if site < sites:
             return site
 
