@@ -62,17 +62,21 @@ def sweep(spins, state, bound, sweeps, words, numbers):
 
 
 @njit(cache=True, nogil=True)
+def add_products(here, down, right, bonds, totals):
+    """Add a site's spins, and their products with those below and at the right."""
+    for lattice in range(len(here)):
+        bonds[lattice] += here[lattice] * (down[lattice] + right[lattice])
+        totals[lattice] += here[lattice]
+
+
+@njit(cache=True, nogil=True)
 def measure(spins, bonds, totals):
     """Write each lattice's sum of ``s s'`` over its 2 side^2 bonds, and of ``s``."""
-    side, _, lattices = spins.shape
+    side = len(spins)
     bonds[:], totals[:] = 0, 0
     for y in range(side):
         for x in range(side):
-            for lattice in range(lattices):
-                here = spins[y, x, lattice]
-                around = spins[(y + 1) % side, x, lattice] + spins[y, (x + 1) % side, lattice]
-                bonds[lattice] += here * around
-                totals[lattice] += here
+            add_products(spins[y, x], spins[(y + 1) % side, x], spins[y, (x + 1) % side], bonds, totals)
 
 
 @njit(cache=True, nogil=True)
