@@ -15,7 +15,7 @@ import pytest
 from numba import njit
 from scipy.stats import chi2, norm, t
 
-from isingflow.ising import _clusters, square
+from isingflow.ising import _clusters, _rows, square
 from isingflow.ising._random import bounds, generator_state
 from isingflow.ising.square import CRITICAL_COUPLING
 
@@ -353,14 +353,14 @@ def test_records_and_halves_of_a_run(kernel):
     np.testing.assert_array_equal(other, state)
     if kernel == "wolff":
         assert turned == first[2] + second[2]
-    assert (bonds[-1], magnetizations[-1]) == _clusters.measure(whole, side)
+    assert (bonds[-1], magnetizations[-1]) == _rows.measure(whole, side)
 
 
 @pytest.mark.parametrize("side", [2, 3, 5, 8, 63, 64, 65, 128, 130])
 def test_measured_sums(side):
     spins = np.random.default_rng(side).choice([-1, 1], (side, side), p=[0.3, 0.7])
     bonds = (spins * (np.roll(spins, 1, 0) + np.roll(spins, 1, 1))).sum()
-    assert _clusters.measure(packed(spins), side) == (bonds, spins.sum())
+    assert _rows.measure(packed(spins), side) == (bonds, spins.sum())
 
 
 def test_random_sites_are_equally_likely():

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from isingflow.ising._random import advance, below, load_state, store_state
+from isingflow.ising._rows import measure
 from isingflow.ising._words import (
     LANES,
     agree,
@@ -78,27 +79,6 @@ def scratch(side):
         touched=np.zeros(tiles.size, np.int64),
         queue=np.zeros(1 << int(tiles.size).bit_length(), np.int64),
     )
-
-
-@njit(cache=True, nogil=True)
-def measure(words, side):
-    """Sum of ``s s'`` over the bonds to the right and down, and of ``s``, of uint64 `words` (side, ceil(side / 64))."""
-    columns = words.shape[1]
-    last = np.uint64((side - 1) % BITS)
-    inside = _ALL >> (np.uint64(63) - last)
-    up = unlike = np.int64(0)
-    for y in range(side):
-        row, other = words[y], words[y + 1 if y + 1 < side else 0]
-        for w in range(columns - 1):
-            right = (row[w] >> _ONE) | (row[w + 1] << np.uint64(63))
-            up += population(row[w])
-            unlike += population(row[w] ^ right) + population(row[w] ^ other[w])
-        end = row[columns - 1]
-        right = (end >> _ONE) | ((row[0] & _ONE) << last)
-        up += population(end)
-        unlike += population((end ^ right) & inside) + population(end ^ other[columns - 1])
-    sites = side * side
-    return 2 * (sites - unlike), 2 * up - sites
 
 
 @njit(cache=True, nogil=True)
