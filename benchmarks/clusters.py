@@ -20,7 +20,7 @@ def equilibrated(side, sweeps=200):
     """A lattice that started from order, and what its updates need."""
     words = np.zeros((side, -(-side // 64)), np.uint64)
     state, scratch = generator_state(np.random.default_rng(1)), _clusters.scratch(side)
-    bond = bounds([-np.expm1(-2 * CRITICAL_COUPLING)])[:, 0].copy()
+    bond = bounds([-np.expm1(-2 * CRITICAL_COUPLING)])[0]
     records = np.empty((2, 1), np.int64)
     _clusters.swendsen_wang(words, side, state, bond, sweeps, sweeps, *records, scratch)
     return types.SimpleNamespace(words=words, state=state, scratch=scratch, bond=bond)

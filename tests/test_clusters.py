@@ -24,7 +24,7 @@ WORD = 2**64 - 1
 
 
 def bond_bound(coupling):
-    return bounds([-math.expm1(-2 * coupling)])[:, 0].copy()
+    return bounds([-math.expm1(-2 * coupling)])[0]
 
 
 def packed(spins):

@@ -9,6 +9,7 @@ nothing.
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
 from isingflow.ising._random import below, load_state, store_state
 from isingflow.ising._rows import measure_all
@@ -46,19 +47,28 @@ def count(north, south, beside, across):
     return pair ^ other, both ^ others ^ carry, both & others
 
 
-@njit(cache=True, nogil=True, forceinline=True)
 def new_spins(state, bound, spins, north, south, beside, across):
     """Draw spins between four neighbours; return them and the next state.
 
-    Heat bath with a field: `bound` has five columns, the probability of up given 0 to 4 neighbours that are up.
-    Metropolis without: three columns, the probability to flip against four favourable bonds, against three, and else.
+    Heat bath with a field: `bound` are five, the probabilities of up given 0 to 4 neighbours that are up. Metropolis
+    without: three, the probabilities to flip against four favourable bonds, against three, and else.
     """
-    if bound.shape[1] == 5:
-        return below(state, bound, count(north, south, beside, across))
-    # bonds that a flip would mend: none, one, or enough
-    ones, twos, fours = count(spins ^ north, spins ^ south, spins ^ beside, spins ^ across)
-    flips, state = below(state, bound, (ones, twos | fours))
-    return spins ^ flips, state
+
+
+@overload(new_spins, jit_options={"forceinline": True})
+def _new_spins(state, bound, spins, north, south, beside, across):
+    if len(bound) == 5:
+        return lambda state, bound, spins, north, south, beside, across: below(
+            state, bound, count(north, south, beside, across)
+        )
+
+    def metropolis(state, bound, spins, north, south, beside, across):
+        # bonds that a flip would mend: none, one, or enough
+        ones, twos, fours = count(spins ^ north, spins ^ south, spins ^ beside, spins ^ across)
+        flips, state = below(state, bound, (ones, twos | fours))
+        return spins ^ flips, state
+
+    return metropolis
 
 
 @njit(cache=True, nogil=True)

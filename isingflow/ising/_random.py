@@ -8,7 +8,7 @@ and further ones, down to 2^-64, only while a bit position is still tied, once i
 """
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numba.extending import overload
 
 from isingflow.ising._words import (
@@ -43,13 +43,13 @@ def whole_bounds(probabilities):
 
 
 def bounds(probabilities):
-    """Write probabilities in [0, 1] as bounds for `below`: uint64 (64, n), all bits of a word set or none.
+    """Write probabilities in [0, 1] as bounds for `below`: a tuple of uint64 (64,), all bits of a word set or none.
 
-    Row 0 is the most significant bit of `whole_bounds`.
+    Word 0 is the most significant bit of `whole_bounds`.
     """
     places = np.arange(BITS - 1, -1, -1, dtype=np.uint64)
-    bits = (whole_bounds(np.asarray(probabilities)) >> places[:, None]) & np.uint64(1)
-    return bits * np.uint64(2**64 - 1)
+    bits = (whole_bounds(np.asarray(probabilities))[:, None] >> places) & np.uint64(1)
+    return tuple(bits * np.uint64(2**64 - 1))
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -83,22 +83,22 @@ def limit(bound, k, lanes, like):
 
 @overload(limit, jit_options={"forceinline": True})
 def _limit(bound, k, lanes, like):
-    if bound.ndim == 1:
+    if isinstance(bound, types.Array):
         return lambda bound, k, lanes, like: alike(bound[k], like)
-    if len(lanes) == 2:
+    if len(bound) == 3:
 
         def up_to_two(bound, k, lanes, like):
             ones, twos = lanes
-            low = choose(ones, alike(bound[k, 1], like), alike(bound[k, 0], like))
-            return choose(twos, alike(bound[k, 2], like), low)
+            low = choose(ones, alike(bound[1][k], like), alike(bound[0][k], like))
+            return choose(twos, alike(bound[2][k], like), low)
 
         return up_to_two
 
     def up_to_four(bound, k, lanes, like):
         ones, twos, fours = lanes
-        low = choose(ones, alike(bound[k, 1], like), alike(bound[k, 0], like))
-        high = choose(ones, alike(bound[k, 3], like), alike(bound[k, 2], like))
-        return choose(fours, alike(bound[k, 4], like), choose(twos, high, low))
+        low = choose(ones, alike(bound[1][k], like), alike(bound[0][k], like))
+        high = choose(ones, alike(bound[3][k], like), alike(bound[2][k], like))
+        return choose(fours, alike(bound[4][k], like), choose(twos, high, low))
 
     return up_to_four
 
@@ -107,8 +107,8 @@ def _limit(bound, k, lanes, like):
 def below(state, bound, lanes=None):
     """Return words whose bits are set with given probabilities, and the next state.
 
-    `bound` is one column uint64 (64,) of `bounds`; or three of them, (64, 3), or five, (64, 5), chosen by a number up
-    to 2 or 4 whose binary digits are the words of `lanes`, the lowest first.
+    `bound` is one of `bounds`, or a tuple of three or five, chosen by a number up to 2 or 4 whose binary digits are the
+    words of `lanes`, the lowest first.
     """
     words, state = advance(state)
     bits = limit(bound, DRAWN - 1, lanes, words)

@@ -460,7 +460,7 @@ def sample(coupling, field=0.0, *, sites, samples, rng, boundary="periodic") -> 
     spins = np.empty((samples, sites), np.int8)
     firsts = rng.random(samples) < first_up
     middle = next_up[:, :, 0].ravel() if sites > 1 else np.zeros(4)
-    far = np.ascontiguousarray(_random.bounds(middle).T.reshape(2, 2, -1))
+    far = np.reshape(_random.bounds(middle), (2, 2, -1))
     _chain.sample_chains(_random.generator_state(rng), firsts, far, _random.whole_bounds(next_up), spins)
     return spins
 

@@ -149,7 +149,7 @@ class Clusters:
         # with every other spin turned an antiferromagnet is a ferromagnet
         self._turned = odd_rows(side) if self._antiferromagnet else np.zeros_like(rows[0])
         self._rows = rows[0] ^ self._turned
-        self._bond = _random.bounds([-np.expm1(-2 * abs(coupling))])[:, 0].copy()
+        self._bond = _random.bounds([-np.expm1(-2 * abs(coupling))])[0]
         self._state = _random.generator_state(rng)
         self._update = _clusters.wolff if single else _clusters.swendsen_wang
         self._scratch = _clusters.scratch(side)
