@@ -1,4 +1,4 @@
-"""Cluster updates in tiles: naive twins bit for bit, stationarity, Kaufman's torus.
+"""Cluster updates in tiles: naive twins bit for bit, stationarity; energies are compared in test_kaufman.py.
 
 Fixed seeds. False alarms: 5 sigma, or the same one in two million of a t or chi-square distribution, about 40 times;
 two in a hundred thousand for the file, were the seeds to change.
@@ -13,7 +13,7 @@ from collections import deque
 import numpy as np
 import pytest
 from numba import njit
-from scipy.stats import chi2, norm, t
+from scipy.stats import chi2, norm
 
 from isingflow.ising import _clusters, _rows, square
 from isingflow.ising._random import bounds, generator_state
@@ -429,53 +429,3 @@ def test_every_state_is_reached(kernel, side, updates):
         getattr(_clusters, kernel)(words, side, state, bond, 1, 2, nothing, nothing, room)
         seen.add(words.tobytes())
     assert len(seen) == 2 ** (side * side)
-
-
-def bond_means(kernel, coupling, side, updates, chains=32):
-    """Mean product of neighbours of independent chains, each after a quarter as many updates or more."""
-    means, room = [], _clusters.scratch(side)
-    for rng in np.random.default_rng(11).spawn(chains):
-        words, state = packed(np.ones((side, side))), generator_state(rng)
-        run(kernel, words, state, coupling, max(updates // 4, 100), updates, room)
-        bonds, _, _ = run(kernel, words, state, coupling, updates, 1, room)
-        means.append(bonds.mean() / (2 * side**2))
-    return np.array(means)
-
-
-def within_five_sigma(independent, expected, largest_error):
-    """Compare the mean of independent values with an exact one, at the t value as rare as 5 sigma."""
-    error = np.std(independent, ddof=1) / math.sqrt(len(independent))
-    assert error < largest_error
-    assert abs(np.mean(independent) - expected) < t.isf(RARE / 2, len(independent) - 1) * error
-
-
-UPDATES = {16: 6000, 20: 6000, 64: 1200, 100: 500, 256: 100}
-"""Of each chain, about 0.3 seconds for all; clusters of one site in a thousand, below K_c, are for others."""
-
-KAUFMAN = [(kernel, CRITICAL_COUPLING, side) for kernel in KERNELS for side in UPDATES]
-KAUFMAN += [("swendsen_wang", coupling, side) for coupling in (0.3, 0.4, 0.5) for side in (20, 64, 256)]
-KAUFMAN += [("wolff", 0.3, 16), ("wolff", 0.4, 20), ("wolff", 0.5, 20), ("wolff", 0.5, 256)]
-
-MORE = [("swendsen_wang", coupling, side) for coupling in (0.3, 0.4, 0.5) for side in (16, 100)]
-MORE += [("wolff", 0.4, 16), ("wolff", 0.5, 16), ("wolff", 0.5, 64), ("wolff", 0.5, 100)]
-
-
-@pytest.mark.parametrize(("kernel", "coupling", "side"), KAUFMAN)
-def test_torus_of_kaufman(kernel, coupling, side):
-    means = bond_means(kernel, coupling, side, UPDATES[side] * (1 + (kernel == "wolff")))
-    within_five_sigma(means, square.bond_correlation(coupling, side=side), 1e-3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("kernel", "coupling", "side"), KAUFMAN + MORE)
-def test_torus_of_kaufman_at_length(kernel, coupling, side):
-    updates = UPDATES[side] * (300 if coupling == CRITICAL_COUPLING else 75)
-    means = bond_means(kernel, coupling, side, updates * (1 + (kernel == "wolff")))
-    within_five_sigma(means, square.bond_correlation(coupling, side=side), 7e-5)
-
-
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_torus_of_kaufman_notices_a_coupling_one_percent_off(kernel):
-    means = bond_means(kernel, 1.01 * CRITICAL_COUPLING, 64, 2000)
-    with pytest.raises(AssertionError):
-        within_five_sigma(means, square.bond_correlation(CRITICAL_COUPLING, side=64), 1.0)

@@ -1,8 +1,8 @@
-"""Local updates against Kaufman's energy of the torus, from equilibrium and over long runs; clusters have tests apart.
+"""Every algorithm against Kaufman's energy of the torus, from equilibrium and over long runs.
 
 The bond correlation is averaged over independent lattices: they start from Swendsen-Wang configurations far apart, or,
 where correlations are short, from their own burn-in, and their means are compared with the exact value at the t value
-as rare as 5 sigma. Standard errors are below 1e-4, and below 3e-5 in the slow runs. About 60 comparisons with fixed
+as rare as 5 sigma. Standard errors are below 1e-4, and below 3e-5 in the slow runs. About 70 comparisons with fixed
 seeds: four in a hundred thousand, were the seeds to change.
 """
 
@@ -19,7 +19,13 @@ from isingflow.ising.square import CRITICAL_COUPLING
 
 RARE = 2 * norm.sf(5)
 COUPLINGS = [0.3, 0.4, CRITICAL_COUPLING, 0.5]
-SIDES = {"heat-bath": (16, 64), "replicas": (16, 20, 64, 256), "strips": (128, 256)}
+SIDES = {
+    "heat-bath": (16, 64),
+    "replicas": (16, 20, 64, 256),
+    "strips": (128, 256),
+    "swendsen-wang": (16, 64, 256),
+    "wolff": (16, 64, 256),
+}
 CASES = [
     (algorithm, side, coupling)
     for side in (16, 20, 64, 128, 256)
@@ -28,10 +34,16 @@ CASES = [
     if side in sides
 ]
 SWEEPS = 4
-"""Between records."""
+"""Between records of local updates."""
 
-LONG = [("heat-bath", 16, 0.4), ("heat-bath", 16, CRITICAL_COUPLING)]
-"""Left to the slow runs: half a minute each."""
+LONG = [
+    (algorithm, side, coupling)
+    for algorithm, side, coupling in CASES
+    if (side == 16 and algorithm != "replicas")
+    or (algorithm == "wolff" and coupling < 0.35)
+    or (algorithm == "heat-bath" and 0.35 < coupling < 0.45)
+]
+"""Left to the slow runs: small lattices need many, small clusters and slow sweeps time."""
 
 SPREAD = 0.75
 """Standard deviation of a lattice's bond correlation is at most this over its side, at ``K_c`` and side 256."""
@@ -44,6 +56,12 @@ def equilibrium(side, coupling, lattices):
     return sample_square(coupling, side=side, samples=lattices, rng=21, **settings).packed.words
 
 
+def clusters_in_a_lattice(rows):
+    """One over ``<m^2>``: the mean size of a Wolff cluster is the structure factor, N <m^2> sites."""
+    magnetizations = 2 * np.bitwise_count(rows).sum(axis=(1, 2), dtype=np.int64) / rows.shape[1] ** 2 - 1
+    return math.ceil(1 / np.mean(magnetizations**2))
+
+
 def bond_of_lattices(algorithm, side, coupling, lattices, records):
     """The bond correlation of each lattice over a run of an algorithm that starts in equilibrium."""
     rng = np.random.default_rng(22)
@@ -51,13 +69,16 @@ def bond_of_lattices(algorithm, side, coupling, lattices, records):
         "heat-bath": (chains.HeatBath, {"diagonal": 0.0, "plaquette": 0.0}, 64),
         "replicas": (chains.MultiSpin, {"strips": False}, 64),
         "strips": (chains.MultiSpin, {"strips": True}, 1),
+        "swendsen-wang": (chains.Clusters, {"single": False}, 1),
+        "wolff": (chains.Clusters, {"single": True}, 1),
     }
     kind, settings, together = kinds[algorithm]
     starts = equilibrium(side, coupling, lattices)
+    every = {"swendsen-wang": 1, "wolff": clusters_in_a_lattice(starts)}.get(algorithm, SWEEPS)
     means = []
     for rows in np.split(starts, lattices // together):
         chain = kind(rows, side, rng, coupling=coupling, field=0.0, **settings)
-        means.append(chain.run(SWEEPS, records)[0].mean(axis=0))
+        means.append(chain.run(every, records)[0].mean(axis=0))
     return np.concatenate(means) / (2 * side**2)
 
 
@@ -78,6 +99,13 @@ def compare(algorithm, side, coupling, largest_error):
 @pytest.mark.parametrize(("algorithm", "side", "coupling"), [case for case in CASES if case not in LONG])
 def test_energy_of_the_torus(algorithm, side, coupling):
     compare(algorithm, side, coupling, 1e-4)
+
+
+def test_a_coupling_off_is_noticed():
+    found = bond_of_lattices("replicas", 64, 0.4 * 1.002, 64, 2000)
+    error = float(np.std(found, ddof=1)) / 8
+    assert error < 1e-4
+    assert abs(found.mean() - square.bond_correlation(0.4, side=64)) > t.isf(RARE / 2, 63) * error
 
 
 @pytest.mark.slow

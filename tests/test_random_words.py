@@ -81,14 +81,18 @@ def test_bits_below_a_bound(probability):
 
 
 @njit
-def chosen_below(state, bound, lanes, kind, out):
+def chosen_of_three(state, bound, lanes, out):
     """Eight words of `below`, with bounds chosen by the words of uint64 `lanes` (3, 8)."""
-    vectors = _random.load_state(state)
-    ones, twos, fours = _words.load_eight(lanes, 0), _words.load_eight(lanes, 8), _words.load_eight(lanes, 16)
-    if kind == 3:
-        words, vectors = _random.below(vectors, bound, (ones, twos))
-    else:
-        words, vectors = _random.below(vectors, bound, (ones, twos, fours))
+    digits = (_words.load_eight(lanes, 0), _words.load_eight(lanes, 8))
+    words, vectors = _random.below(_random.load_state(state), bound, digits)
+    _words.store_eight(out, 0, words)
+    _random.store_state(state, vectors)
+
+
+@njit
+def chosen_of_five(state, bound, lanes, out):
+    digits = (_words.load_eight(lanes, 0), _words.load_eight(lanes, 8), _words.load_eight(lanes, 16))
+    words, vectors = _random.below(_random.load_state(state), bound, digits)
     _words.store_eight(out, 0, words)
     _random.store_state(state, vectors)
 
@@ -104,7 +108,7 @@ def test_bounds_chosen_by_lane(kind):
     state, twins = state_and_lanes(3)
     out = np.empty(8, np.uint64)
     for _ in range(20):
-        chosen_below(state, _random.bounds(probabilities), lanes, kind, out)
+        {3: chosen_of_three, 5: chosen_of_five}[kind](state, _random.bounds(probabilities), lanes, out)
         expected, _ = below(twins, lambda i, j: int(probabilities[numbers[i, j]] * 2**64))
         assert out.tolist() == expected
 
@@ -119,7 +123,7 @@ def test_bounds_are_exact():
 def test_probability_and_independence():
     state, _ = state_and_lanes(4)
     out = np.empty(2**16, np.uint64)
-    _random.fill_below(state, _random.bounds([0.3])[:, 0].copy(), out)
+    _random.fill_below(state, _random.bounds([0.3])[0], out)
     bits = np.unpackbits(out.view(np.uint8)).reshape(-1, 8, 64)  # draws, lanes, positions
     for pairs in (bits[1:] & bits[:-1], bits[:, 1:] & bits[:, :-1], bits[..., 1:] & bits[..., :-1]):
         # products of independent bits, correlated with their neighbours in a row

@@ -10,7 +10,7 @@ import operator
 from llvmlite import ir
 from numba import types
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 LANES = 8
 """Words in a vector, on every machine: the order of the random bits must not depend on the processor."""
@@ -71,42 +71,30 @@ def store_eight(typing, array, start, value):
     return types.void(array, types.intp, eight_words), build
 
 
-def _extend(function, instruction, operands=2):
-    """Give vectors an operator that words have."""
+def _alike(*operands):
+    """Type a function of vectors, or of words, that gives the same: only vectors where words have it already."""
+    first = operands[0]
+    return first if all(operand == first for operand in operands) else None
 
-    def build(context, builder, signature, arguments):
+
+def _extend(function, instruction):
+    """Give vectors an operator that words have: one instruction, no function to compile."""
+
+    @type_callable(function)
+    def typed(context):
+        return lambda *operands: _alike(*operands) if isinstance(operands[0], Words) else None
+
+    def lowered(context, builder, signature, arguments):
         return getattr(builder, instruction)(*arguments)
 
-    if operands == 1:
-
-        @intrinsic
-        def turn(typing, one):
-            return one(one), build
-
-        @overload(function)
-        def turned(one):
-            if isinstance(one, Words):
-                return lambda one: turn(one)
-            return None
-
-        return
-
-    @intrinsic
-    def combine(typing, one, other):
-        return one(one, one), build
-
-    @overload(function)
-    def combined(one, other):
-        if isinstance(one, Words) and isinstance(other, Words):
-            return lambda one, other: combine(one, other)
-        return None
+    lower_builtin(function, *[Words] * (1 if function is operator.invert else 2))(lowered)
 
 
 _extend(operator.and_, "and_")
 _extend(operator.or_, "or_")
 _extend(operator.xor, "xor")
 _extend(operator.add, "add")
-_extend(operator.invert, "not_", operands=1)
+_extend(operator.invert, "not_")
 
 
 def _shift(instruction):
@@ -191,25 +179,42 @@ def _has_one_instruction():
     return "+avx512f" in features
 
 
+class _Traced:
+    """A value under construction: a formula of such values writes its instructions."""
+
+    def __init__(self, builder, value):
+        self.builder, self.value = builder, value
+
+    def __and__(self, other):
+        return _Traced(self.builder, self.builder.and_(self.value, other.value))
+
+    def __or__(self, other):
+        return _Traced(self.builder, self.builder.or_(self.value, other.value))
+
+    def __xor__(self, other):
+        return _Traced(self.builder, self.builder.xor(self.value, other.value))
+
+    def __invert__(self):
+        return _Traced(self.builder, self.builder.not_(self.value))
+
+
 def _ternary(formula):
-    """Let a logical function of three operands be one instruction, where there is such a thing."""
+    """Compile a logical function of three words or vectors, to one instruction where there is such a thing."""
     table = formula(0xF0, 0xCC, 0xAA) & 0xFF  # the operands' own truth tables: its value for all eight inputs
 
-    @intrinsic
-    def instruction(typing, a, b, c):
-        def build(context, builder, signature, arguments):
-            kind = ir.FunctionType(_VECTOR, (_VECTOR, _VECTOR, _VECTOR, ir.IntType(32)))
-            ternlog = builder.module.declare_intrinsic("llvm.x86.avx512.pternlog.q.512", (), kind)
-            return builder.call(ternlog, [*arguments, ir.Constant(ir.IntType(32), table)])
+    @type_callable(formula)
+    def typed(context):
+        return lambda a, b, c: _alike(a, b, c)
 
-        return a(a, a, a), build
+    def lowered(context, builder, signature, arguments):
+        if not (isinstance(signature.return_type, Words) and _has_one_instruction()):
+            return formula(*[_Traced(builder, argument) for argument in arguments]).value
+        kind = ir.FunctionType(_VECTOR, (_VECTOR, _VECTOR, _VECTOR, ir.IntType(32)))
+        ternlog = builder.module.declare_intrinsic("llvm.x86.avx512.pternlog.q.512", (), kind)
+        return builder.call(ternlog, [*arguments, ir.Constant(ir.IntType(32), table)])
 
-    @overload(formula)
-    def compiled(a, b, c):
-        if isinstance(a, Words) and _has_one_instruction():
-            return lambda a, b, c: instruction(a, b, c)
-        return formula
-
+    for kind in (Words, types.Integer):
+        lower_builtin(formula, kind, kind, kind)(lowered)
     return formula
 
 
