@@ -45,7 +45,7 @@ def compare(coupling, field, sites, boundary):
 
 def main():
     print(f"spins/ns on one core, {RUNS} alternating runs (times a plain loop; of the speed of writing ones)")
-    for coupling, field in ((0.6, 0.0), (0.4, 0.1), (3.0, 0.0), (-0.7, 0.2)):
+    for coupling, field in ((0.6, 0.0), (0.4, 0.1), (3.0, 0.0), (6.0, 0.0), (-0.7, 0.2)):
         for sites in (1_000_000, 1024, 16):
             for boundary in chain.BOUNDARIES:
                 (ours, loop, ones), size = compare(coupling, field, sites, boundary)

@@ -3,15 +3,15 @@
 False alarms: the samples are tested with fixed seeds at 5 sigma, one in two million a test.
 """
 
+import functools
 import itertools
 import math
 
-import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2, norm, t
+from scipy.stats import chi2, norm
 
 from isingflow.errors import ParameterError
 from isingflow.ising import chain
@@ -287,174 +287,227 @@ def test_strong_couplings_stay_finite(strong):
     assert chain.relative_entropy_per_site((0.3, 0.0), (-strong, 0.0)) == pytest.approx(exact, rel=1e-13)
 
 
-class Xoshiro:
-    """One lane of the generator."""
+class EightLanes:
+    """xoshiro256+ in eight lanes, and comparisons of its bits with bounds, as naively as can be."""
 
-    def __init__(self, words):
-        self.s = [int(word) for word in words]
+    def __init__(self, rng):
+        self.s0, self.s1, self.s2, self.s3 = rng.integers(0, 2**64, (4, 8), np.uint64)
 
-    def __call__(self):
-        a, b, c, d = self.s
-        e, f = b ^ a ^ c, a ^ d ^ b
-        g = d ^ b
-        self.s = [f, e, c ^ a ^ (b << 17 & WORD), (g << 45 | g >> 19) & WORD]
-        return a + d & WORD
+    def bits(self):
+        """Return the next 512 random bits, word after word from the lowest bit up."""
+        words = self.s0 + self.s3
+        shifted = self.s1 << np.uint64(17)
+        self.s2 = self.s2 ^ self.s0
+        self.s3 = self.s3 ^ self.s1
+        self.s1 = self.s1 ^ self.s2
+        self.s0 = self.s0 ^ self.s3
+        self.s2 = self.s2 ^ shifted
+        self.s3 = self.s3 << np.uint64(45) | self.s3 >> np.uint64(19)
+        return (words[:, None] >> np.arange(64, dtype=np.uint64) & np.uint64(1)).ravel()
 
-
-WORD = 2**64 - 1
-
-
-def bits_below(lanes, bound):
-    """512 bits that are set where a number, drawn digit by digit, is below a bound."""
-    digits = [[lane() for lane in lanes] for _ in range(12)][::-1]
-    while True:
-        numbers = [
-            int("".join(str(word[i] >> j & 1) for word in digits), 2) for i, j in itertools.product(range(8), range(64))
-        ]
-        places = len(digits)
-        if places == 64 or bound >> 64 - places not in numbers:
-            return [number < bound >> 64 - places for number in numbers]
-        digits.append([lane() for lane in lanes])
-
-
-def settled_bonds(coupling, field):
-    """From how many bonds on the power of the transfer matrix is a projector, to 2^-60 of its smallest entry."""
-    with mpmath.workdps(700):
-        k, h = mpmath.mpf(coupling), mpmath.mpf(field)
-        root = mpmath.sqrt(mpmath.sinh(h) ** 2 + mpmath.exp(-4 * k))
-        ratio = (mpmath.cosh(h) - root) / (mpmath.cosh(h) + root)
-        rare = (1 - abs(mpmath.sinh(h)) / root) if h else mpmath.mpf(1)
-        return int(mpmath.ceil(1 + (mpmath.log(rare) - 60 * mpmath.log(2)) / mpmath.log(abs(ratio)))) if ratio else 1
+    def below(self, probabilities):
+        """Compare 512 numbers with probabilities: their first twelve bits, the last first, and more while one ties."""
+        # rounded: a half that is not quite one would tie at other places
+        bounds = np.array([min(int(round(p, 14) * 2.0**64), 2**64 - 1) for p in probabilities], np.uint64)
+        numbers = sum(self.bits() << np.uint64(place) for place in range(12))
+        for drawn in range(12, 65):
+            if drawn > 12:
+                numbers = numbers << np.uint64(1) | self.bits()
+            limits = bounds >> np.uint64(64 - drawn)
+            if (numbers != limits).all():
+                break
+        return (numbers < limits).astype(int)
 
 
-def sampled_one_by_one(coupling, field, sites, samples, seed, boundary):
-    """The sampler again: probabilities from powers of the transfer matrix, spins one after the other.
+def draw_middles(lanes, matrix, spins, positions):
+    """Draw the spins (n, 512) at `positions` between the first and the last: every half, quarter, eighth, ..."""
+    power = functools.cache(lambda distance: np.linalg.matrix_power(matrix, distance))
+    steps = len(positions) - 1
+    for level in reversed(range(20)):
+        half = 2**level
+        for here in range(half, steps, 2 * half):
+            left, right = here - half, min(here + half, steps)
+            from_left, to_right = power(positions[here] - positions[left]), power(positions[right] - positions[here])
+            weights = from_left[spins[left]] * to_right[spins[right]]
+            spins[here] = lanes.below(weights[:, 1] / weights.sum(axis=1))
 
-    Where 512 spins and more are further from the end than the powers matter, they take theirs bit by bit, after a spin
-    down and up; the others compare a word each.
-    """
+
+def sampled_naively(coupling, field, sites, samples, seed, boundary, stretch):
+    """The sampler again, from powers of the transfer matrix: ends, then the last stretches, then the others."""
+    lanes = EightLanes(np.random.default_rng(seed))
     matrix = transfer(coupling, field)
-    matrix /= np.linalg.eigvalsh(matrix)[-1] if coupling > 0 else np.abs(np.linalg.eigvalsh(matrix)).max()
-    end = np.exp(np.array([-field, field]) / 2)
-    rows = min(sites - 1, settled_bonds(coupling, field))
-    powers = [np.eye(2)]
-    for _ in range(sites):
-        powers.append(powers[-1] @ matrix)
-    if boundary == "periodic":
-        first_up = powers[sites][1, 1] / np.trace(powers[sites])
-    else:
-        weights = end * (powers[sites - 1] @ end)
-        first_up = weights[1] / weights.sum()
+    matrix /= np.abs(np.linalg.eigvalsh(matrix)).max()
+    length = sites if boundary == "periodic" else sites - 1
+    around = np.linalg.matrix_power(matrix, length)
+    cuts = [*range(0, length, stretch), length] if length else [0, 0]
+    chains = -(-samples // 512) * 512
+    ends = np.zeros((len(cuts), chains), int)
+    for batch in np.split(ends, chains // 512, axis=1):
+        if boundary == "periodic":
+            batch[0] = batch[-1] = lanes.below(np.full(512, around[1, 1] / np.trace(around)))
+        else:
+            half = np.exp(field / 2 * np.array([-1, 1]))
+            joint = around * np.outer(half, half)
+            batch[0] = lanes.below(np.full(512, joint[1].sum() / joint.sum()))
+            batch[-1] = lanes.below((joint[:, 1] / joint.sum(axis=1))[batch[0]])
+        draw_middles(lanes, matrix, batch, cuts)
 
-    def up(site, this, first):
-        site = max(site, sites - rows)
-        way = powers[sites - site][:, first] if boundary == "periodic" else powers[sites - site - 1] @ end
-        weights = matrix[this] * way
-        return weights[1] / weights.sum()
-
-    rng = np.random.default_rng(seed)
-    spins = np.empty((samples, sites), np.int8)
-    firsts = rng.random(samples) < first_up
-    lanes = [Xoshiro(column) for column in rng.integers(0, 2**64, (4, 8), np.uint64).T]
-    bounds = {
-        (site, this, first): int(min(up(site, this, first), 1 - 2.0**-53) * 2**64)
-        for site, this, first in itertools.product(range(1, sites), range(2), range(2))
-    }
-    for ring, first in zip(spins, map(int, firsts), strict=True):
-        ups, this = [first], first
-        while sites - 1 - rows - (len(ups) - 1) >= 512:
-            after = [bits_below(lanes, bounds[len(ups), before, first]) for before in (0, 1)]
-            for k in range(512):
-                this = int(after[this][k])
-                ups.append(this)
-        while len(ups) < sites:
-            far = len(ups) < sites - rows
-            size = min(512, (sites - rows if far else sites) - len(ups))
-            words = [lane() for _ in range(-(-size // 8)) for lane in lanes]
-            for word in words[:size]:
-                this = int(word < bounds[len(ups), this, first])
-                ups.append(this)
-        ring[:] = 2 * np.array(ups) - 1
-    return spins
+    found = np.zeros((chains, length + 1), int)
+    whole = [(one, place) for one in range(samples) for place in range(len(cuts) - 2)]
+    for pieces in (
+        [(one, len(cuts) - 2) for one in range(chains)],
+        whole + [None] * (-len(whole) % 512),
+    ):
+        for start in range(0, len(pieces), 512):
+            together = pieces[start : start + 512]
+            _, place = together[0]
+            spins = np.zeros((cuts[place + 1] - cuts[place] + 1, 512), int)
+            for lane, piece in enumerate(together):
+                if piece:
+                    spins[[0, -1], lane] = ends[[piece[1], piece[1] + 1], piece[0]]
+            draw_middles(lanes, matrix, spins, range(len(spins)))
+            for lane, piece in enumerate(together):
+                if piece:
+                    first, last = cuts[piece[1]], cuts[piece[1] + 1]
+                    found[piece[0], first : last + 1] = spins[:, lane]
+    return (2 * found - 1)[:samples, :sites]
 
 
 @pytest.mark.parametrize("boundary", chain.BOUNDARIES)
 @pytest.mark.parametrize(("coupling", "field"), POINTS)
-@pytest.mark.parametrize("sites", [1, 2, 3, 17])
+@pytest.mark.parametrize("sites", [1, 2, 3, 17, 65])
 def test_sampler_has_the_bits_of_its_naive_twin(coupling, field, sites, boundary):
     found = chain.sample(coupling, field, sites=sites, samples=50, rng=5, boundary=boundary)
-    np.testing.assert_array_equal(found, sampled_one_by_one(coupling, field, sites, 50, 5, boundary))
+    np.testing.assert_array_equal(
+        found, sampled_naively(coupling, field, sites, 50, 5, boundary, stretch=chain.STRETCH)
+    )
 
 
 @pytest.mark.parametrize("boundary", chain.BOUNDARIES)
-@pytest.mark.parametrize(("coupling", "field"), [(0.4, 0.0), (0.3, -0.2), (-0.5, 0.1)])
-@pytest.mark.parametrize("sites", [700, 1300])
-def test_long_chains_have_the_bits_of_their_naive_twin(coupling, field, sites, boundary):
-    found = chain.sample(coupling, field, sites=sites, samples=2, rng=6, boundary=boundary)
-    np.testing.assert_array_equal(found, sampled_one_by_one(coupling, field, sites, 2, 6, boundary))
+@pytest.mark.parametrize(
+    ("sites", "samples"), [(64, 3), (128, 2), (129, 515), (130, 1), (191, 4), (300, 260), (449, 2), (2500, 1)]
+)
+def test_long_chains_have_the_bits_of_their_naive_twin(monkeypatch, sites, samples, boundary):
+    monkeypatch.setattr(chain, "STRETCH", 64)
+    found = chain.sample(-0.4, 0.3, sites=sites, samples=samples, rng=6, boundary=boundary)
+    np.testing.assert_array_equal(found, sampled_naively(-0.4, 0.3, sites, samples, 6, boundary, stretch=64))
 
 
 def enumerated_open(coupling, field, sites):
-    """Probabilities of the open chain; bit j of the index, counted from the left, is set where spin j is up."""
-    spins = 2 * ((np.arange(2**sites)[:, None] >> np.arange(sites)[::-1]) & 1) - 1
+    """Probabilities of the open chain, in the order of `enumerated`."""
+    spins = np.array(list(itertools.product([-1, 1], repeat=sites)))
     weights = np.exp(coupling * (spins[:, 1:] * spins[:, :-1]).sum(axis=1) + field * spins.sum(axis=1))
     return weights / weights.sum()
 
 
-def distance_from_law(coupling, field, sites, drawn_with, samples=40_000):
-    """G statistic of sampled open chains against enumeration, and its limit at 5 sigma."""
-    spins = chain.sample(drawn_with, field, sites=sites, samples=samples, rng=8, boundary="open")
+def distance_from_law(coupling, field, sites, boundary, off=1.0):
+    """G statistic of samples, drawn with couplings that are `off`, against enumeration, and its limit at 5 sigma."""
+    samples = 400_000
+    spins = chain.sample(off * coupling, off * field, sites=sites, samples=samples, rng=7, boundary=boundary)
+    assert spins.dtype == np.int8
+    assert spins.shape == (samples, sites)
     counts = np.bincount((spins > 0) @ (1 << np.arange(sites)[::-1]), minlength=2**sites)
-    expected = samples * enumerated_open(coupling, field, sites)
+    law = enumerated(coupling, field, sites)[1] if boundary == "periodic" else enumerated_open(coupling, field, sites)
+    expected = samples * law
     rare = expected < 10
     if rare.any():
         counts, expected = (np.append(a[~rare], a[rare].sum()) for a in (counts, expected))
     seen = counts > 0
-    g = 2 * np.sum(counts[seen] * np.log(counts[seen] / expected[seen]))
-    return g, chi2.isf(2 * norm.sf(5), len(expected) - 1)
-
-
-@pytest.mark.parametrize(("coupling", "field"), [(0.6, 0.0), (0.3, -0.4), (-0.7, 0.2)])
-@pytest.mark.parametrize("sites", [1, 2, 5, 8])
-def test_sampled_open_chains_follow_their_law(coupling, field, sites):
-    found, limit = distance_from_law(coupling, field, sites, coupling)
-    assert found < limit
-
-
-@pytest.mark.parametrize(("coupling", "field"), [(0.6, 0.0), (0.3, -0.4)])
-def test_a_coupling_off_is_noticed(coupling, field):
-    found, limit = distance_from_law(coupling, field, 8, 1.02 * coupling, samples=2_000_000)
-    assert found > limit
+    statistic = 2 * np.sum(counts[seen] * np.log(counts[seen] / expected[seen]))
+    return statistic, chi2.isf(2 * norm.sf(5), len(expected) - 1)
 
 
 @pytest.mark.parametrize("boundary", chain.BOUNDARIES)
-def test_long_chains_have_their_correlations(boundary):
-    # 16 independent chains: correlations at several distances, some of them across words and blocks
-    coupling, field, sites = 0.8, 0.05, 100_000
-    spins = chain.sample(coupling, field, sites=sites, samples=16, rng=3, boundary=boundary).astype(np.float64)
-    for distance in (1, 2, 7):
-        found = (spins[:, distance:] * spins[:, :-distance]).mean(axis=1)
-        error = found.std(ddof=1) / 4
-        assert abs(found.mean() - chain.correlation(coupling, distance, field)) < t.isf(norm.sf(5), 15) * error
-        assert error < 2e-3
-    across = spins[:, 512:-1:512] * spins[:, 513::512]  # a block ends with the first of each pair
-    assert abs(across.mean() - chain.correlation(coupling, 1, field)) < 5 / math.sqrt(across.size)
-
-
 @pytest.mark.parametrize(("coupling", "field"), [(0.6, 0.0), (0.3, -0.4), (-0.7, 0.2)])
-@pytest.mark.parametrize("sites", [1, 2, 5, 6])
-def test_sampled_rings_follow_their_law(coupling, field, sites):
-    samples = 20_000
-    spins = chain.sample(coupling, field, sites=sites, samples=samples, rng=7)
-    assert spins.dtype == np.int8
-    codes = (spins > 0) @ (1 << np.arange(sites)[::-1])
-    counts = np.bincount(codes, minlength=2**sites)
-    expected = samples * enumerated(coupling, field, sites)[1]
-    rare = expected < 10
-    if rare.any():
-        counts, expected = (np.append(a[~rare], a[rare].sum()) for a in (counts, expected))
-    distance = np.sum((counts - expected) ** 2 / expected)
-    assert distance < chi2.isf(2 * norm.sf(5), len(expected) - 1)
+@pytest.mark.parametrize("sites", [1, 2, 5, 6, 8])
+def test_samples_follow_their_law(coupling, field, sites, boundary):
+    found, limit = distance_from_law(coupling, field, sites, boundary)
+    assert found < limit
+
+
+@pytest.mark.parametrize("boundary", chain.BOUNDARIES)
+@pytest.mark.parametrize(("coupling", "field"), [(0.6, 0.0), (0.3, -0.4), (-0.7, 0.2)])
+def test_couplings_off_by_two_percent_are_noticed(coupling, field, boundary):
+    found, limit = distance_from_law(coupling, field, 8, boundary, off=1.02)
+    assert found > limit
+
+
+def mean_and_error(values):
+    return values.mean(), values.std(ddof=1) / math.sqrt(len(values))
+
+
+def around_a_ring(matrix, *distances):
+    """Mean of the product of spins of a ring that are these distances apart."""
+    product = np.eye(2)
+    for distance in distances:
+        product = product @ np.diag([-1.0, 1.0]) @ np.linalg.matrix_power(matrix, distance)
+    return np.trace(product) / np.trace(np.linalg.matrix_power(matrix, sum(distances)))
+
+
+@pytest.mark.parametrize(("coupling", "field"), [(3.0, 0.0), (2.5, 0.003), (-2.0, 0.3)])
+def test_rings_of_several_stretches(coupling, field):
+    sites, samples = 2 * chain.STRETCH + 321, 400
+    spins = chain.sample(coupling, field, sites=sites, samples=samples, rng=11).astype(float)
+    matrix = transfer(coupling, field) / math.exp(chain.log_partition(coupling, field))
+    value, error = mean_and_error(spins.mean(axis=1))
+    assert abs(value - around_a_ring(matrix, sites)) < 5 * error
+    for distance in (1, 2, 63, 200, 1024):
+        value, error = mean_and_error((spins * np.roll(spins, distance, axis=1)).mean(axis=1))
+        assert abs(value - around_a_ring(matrix, distance, sites - distance)) < 5 * error
+    # the bonds at the cuts are like all others
+    flips = (spins != np.roll(spins, -1, axis=1)).sum(axis=0)
+    share = (1 - around_a_ring(matrix, 1, sites - 1)) / 2
+    for site in (0, 1, chain.STRETCH - 1, chain.STRETCH, 2 * chain.STRETCH - 1, 2 * chain.STRETCH, sites - 1):
+        assert abs(flips[site] - samples * share) < 5 * math.sqrt(samples * share * (1 - share)) + 3
+
+
+@pytest.mark.parametrize(("coupling", "field"), [(1.5, 0.0), (0.8, 0.2), (-1.2, 0.7)])
+def test_open_chains_at_their_free_ends(coupling, field):
+    sites, samples = chain.STRETCH + 100, 20_000
+    spins = chain.sample(coupling, field, sites=sites, samples=samples, rng=12, boundary="open")
+    matrix = transfer(coupling, field) / math.exp(chain.log_partition(coupling, field))
+    end, spin = np.exp(field / 2 * np.array([-1.0, 1.0])), np.array([-1.0, 1.0])
+
+    def exact(site):
+        left, right = (np.linalg.matrix_power(matrix, distance) @ end for distance in (site, sites - 1 - site))
+        return left @ (spin * right) / (left @ right)
+
+    for site in (0, 1, 2, 5, 600, chain.STRETCH - 1, chain.STRETCH, sites - 2, sites - 1):
+        value, error = mean_and_error(spins[:, site])
+        assert abs(value - exact(site)) < 5 * error
+    if not field:
+        for distance in (1, 2, 5, sites - 1):
+            value, error = mean_and_error(spins[:, 0] * spins[:, distance])
+            assert abs(value - math.tanh(coupling) ** distance) < 5 * error
+    # a ring has no free end
+    ring = chain.sample(coupling, field, sites=sites, samples=samples, rng=12)
+    value, error = mean_and_error(ring[:, 0] if field else ring[:, 0] * ring[:, -1])
+    assert abs(value - (exact(0) if field else 0.0)) > 5 * error
+
+
+@pytest.mark.parametrize("boundary", chain.BOUNDARIES)
+@pytest.mark.parametrize("sites", [5, 64, 1500])
+def test_samples_of_extreme_couplings(sites, boundary):
+    options = {"sites": sites, "samples": 70, "rng": 3, "boundary": boundary}
+    ordered = chain.sample(100.0, **options)
+    assert (ordered == ordered[:, :1]).all()
+    assert abs(ordered[:, 0].sum()) < 5 * math.sqrt(70)
+    assert (chain.sample(100.0, 3.0, **options) == 1).all()
+    assert (chain.sample(0.0, -100.0, **options) == -1).all()
+    staggered = chain.sample(-100.0, **options)
+    # an open chain has no bond around, so only what parity says of its ends
+    assert ((staggered == np.roll(staggered, -1, axis=1)).sum(axis=1) == sites % 2).all()
+
+
+def test_correlation_lengths_beyond_the_chain():
+    coupling, sites, samples = 8.0, 20_000, 4000
+    spins = chain.sample(coupling, sites=sites, samples=samples, rng=4, boundary="open")
+    walls = (spins[:, 1:] != spins[:, :-1]).sum()
+    expected = samples * (sites - 1) / (1 + math.exp(2 * coupling))
+    assert abs(walls - expected) < 5 * math.sqrt(expected)
+    apart = (spins[:, 0] != spins[:, -1]).mean()
+    exact = (1 - math.tanh(coupling) ** (sites - 1)) / 2
+    assert abs(apart - exact) < 5 * math.sqrt(exact * (1 - exact) / samples)
 
 
 def test_a_generator_moves_on_and_a_seed_does_not():

@@ -71,6 +71,23 @@ def store_eight(typing, array, start, value):
     return types.void(array, types.intp, eight_words), build
 
 
+@intrinsic
+def store_signs(typing, array, start, word):
+    """Put the bits of a word into a contiguous int8 array, from a position in its flat order on: set +1, else -1."""
+
+    def build(context, builder, signature, arguments):
+        array, start, word = arguments
+        signs = ir.VectorType(ir.IntType(8), 64)
+        data = context.make_array(signature.args[0])(context, builder, array).data
+        address = builder.bitcast(builder.gep(data, [start]), signs.as_pointer())
+        is_set = builder.bitcast(word, ir.VectorType(ir.IntType(1), 64))
+        value = builder.select(is_set, ir.Constant(signs, [1] * 64), ir.Constant(signs, [-1] * 64))
+        builder.store(value, address, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.uint64), build
+
+
 def _alike(*operands):
     """Type a function of vectors, or of words, that gives the same: only vectors where words have it already."""
     first = operands[0]

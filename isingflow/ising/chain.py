@@ -66,11 +66,6 @@ class _Spectrum(NamedTuple):
         found[:, 0, 1] = found[:, 1, 0] = self.off_diagonal * self.powers(exponents)[1]
         return found
 
-    def settled(self):
-        """Return from which power on, to double precision, ``2 T^n`` is the projector on its largest eigenvector."""
-        rare = self.off_diagonal**2 / (1 + abs(self.diagonal))
-        return 1 + (math.log(rare) - 60 * math.log(2)) / self.log_ratio
-
     @property
     def marginal(self):
         """Probabilities of one spin of the infinite chain: down, up."""
@@ -414,11 +409,15 @@ class ChainRing:
 
 BOUNDARIES = ("periodic", "open")
 
+STRETCH = 1024
+"""Sites of a long chain between two that are drawn beforehand: a power of two, at least 64."""
+
 
 def sample(coupling, field=0.0, *, sites, samples, rng, boundary="periodic") -> np.ndarray:
     """Draw independent configurations of a ring or an open chain, exactly.
 
-    The first spin is drawn from its marginal, each next one given its predecessor and, on a ring, the first.
+    The spins at both ends are drawn from their law, then the one in the middle given these, those in the middle of the
+    halves, and so on: ``P(s | left, right) ~ T^m(left, s) T^n(s, right)``, to 2^-64 or 2^-53 of itself.
 
     Parameters
     ----------
@@ -453,34 +452,76 @@ def sample(coupling, field=0.0, *, sites, samples, rng, boundary="periodic") -> 
 
     coupling, field = _checked(coupling, field)
     sites, samples = whole("sites", sites), whole("samples", samples)
-    choice("boundary", boundary, BOUNDARIES)
+    closed = choice("boundary", boundary, BOUNDARIES) == "periodic"
     within_memory(f"{samples} configurations of {sites} sites", samples * sites)
-    rng = generator(rng)
-    first_up, next_up = _probabilities(coupling, field, sites, boundary)
+    spectrum = _spectrum(coupling, field)
+    state = _random.generator_state(generator(rng))
+
+    length = sites if closed else sites - 1
+    stretches = max(1, -(-length // STRETCH))
+    ends = np.empty((-(-samples // 512), stretches + 1, 8), np.uint64)
+    first, last = _ends(spectrum, field, length, closed)
+    _chain.draw_ends(state, first, last, _middles(spectrum, STRETCH, length), closed, ends)
+
     spins = np.empty((samples, sites), np.int8)
-    firsts = rng.random(samples) < first_up
-    middle = next_up[:, :, 0].ravel() if sites > 1 else np.zeros(4)
-    far = np.reshape(_random.bounds(middle), (2, 2, -1))
-    _chain.sample_chains(_random.generator_state(rng), firsts, far, _random.whole_bounds(next_up), spins)
+    rows = np.empty((STRETCH + 64, 8), np.uint64)
+
+    def fill(lefts, rights, steps, places, count):
+        levels = _middles(spectrum, 1, steps)
+        _chain.fill_stretches(state, levels, lefts, rights, steps, places, STRETCH, count, rows, spins)
+
+    # the last stretch of every chain first: see fill_stretches
+    rest = length - (stretches - 1) * STRETCH
+    fill(ends[:, -2].ravel(), ends[:, -1].ravel(), rest, (stretches - 1, 1), rest + (not closed))
+    if stretches > 1:
+        cuts = _unpacked(ends, samples)
+        fill(_packed(cuts[:, :-2]), _packed(cuts[:, 1:-1]), STRETCH, (0, stretches - 1), STRETCH)
     return spins
 
 
-def _probabilities(coupling, field, sites, boundary):
-    """Probability of up of the first spin, and of the later ones: float64 (first, one before, rows), the last one last.
+def _middles(spectrum, spacing, length):
+    """Bounds of the spins between two `length` apart, at multiples of `spacing`: uint64 (levels, 2, 64, 4).
 
-    Further from the end than there are rows nothing changes any more.
+    Level by level, from the one spin at the largest ``spacing 2^k`` on: those between spins twice as far apart, and
+    that before the end; given the spins on either side, ``2 left + right``.
     """
-    spectrum = _spectrum(coupling, field)
-    bonds = np.arange(min(sites - 1, math.ceil(spectrum.settled())), 0, -1)
-    if boundary == "periodic":  # the spins that follow, bond by bond around to the first one (last axis)
-        first_up = 0.5 * (1 + spectrum.diagonal * spectrum.power(sites)[1] / spectrum.power(sites)[2])
-        way = spectrum.ways(bonds)
-    else:  # to the last one, whose half of the field no bond has; half of it is the first one's as well
-        end = np.exp(np.array([-field, field]) / 2)
-        down, up = end * (spectrum.ways(np.array([sites - 1]))[0] @ end)
-        first_up = up / (up + down)
-        way = np.repeat((spectrum.ways(bonds - 1) @ end)[:, :, None], 2, axis=2)
-    # P(next up | this, first) = T(this, up) way(up, first) / sum over next
-    step = spectrum.transitions / np.sqrt(spectrum.marginal)  # T(this, next), up to a factor that depends on this
-    down, up = (step[None, None, :, after] * way[:, after, :, None] for after in (0, 1))
-    return first_up, np.ascontiguousarray(np.moveaxis(up / (up + down), 0, -1))
+    levels = (max(1, -(-length // spacing)) - 1).bit_length()
+    if not levels:
+        return np.empty((0, 2, 64, 4), np.uint64)
+    halves = np.array([spacing << level for level in reversed(range(levels))])
+    rest = (length - 1) % (2 * halves) + 1 - halves  # not positive: there is no spin before the end
+    near, last = spectrum.ways(np.stack([halves, np.where(rest > 0, rest, halves)]).ravel()).reshape(2, levels, 2, 2)
+    far = np.stack([near, last], axis=1)
+    return _bounds(near[:, None, :, None, :] * far[:, :, None, :, :])
+
+
+def _ends(spectrum, field, length, closed):
+    """Bounds of a spin at one end and, of an open chain, of that at the other given it: uint64 (64, 4) each."""
+    around = spectrum.ways(np.array([length]))[0]
+    half = np.exp(np.array([-field, field]) / 2)  # the part of the field that is not in T
+    one = np.diag(around) if closed else half * (around @ half)
+    other = half * around
+    return _bounds(np.array([[one, one], [one, one]])), _bounds(np.stack([other, other], axis=1))
+
+
+def _bounds(weights):
+    """Write weights (..., left, right, down or up) as what a random number must be below: uint64 (..., 64, 4)."""
+    down, up = weights[..., 0], weights[..., 1]
+    rare = (2.0**64 * (np.minimum(down, up) / (down + up))).astype(np.uint64)
+    bounds = np.where(up < down, rare, -np.maximum(rare, np.uint64(1))).reshape(*weights.shape[:-3], 1, 4)
+    return -(bounds >> np.arange(63, -1, -1, dtype=np.uint64)[:, None] & np.uint64(1))
+
+
+def _unpacked(ends, samples):
+    """Bits of uint64 (n, m, 8), sample by sample: uint8 (samples, m)."""
+    each = ends.astype("<u8").view(np.uint8)
+    bits = np.unpackbits(each, axis=2, count=samples if len(ends) == 1 else None, bitorder="little")
+    return bits.transpose(0, 2, 1).reshape(-1, ends.shape[1])[:samples]
+
+
+def _packed(spins):
+    """Bits of an array in flat order, as whole vectors of words: uint64 (n,), n a multiple of 8."""
+    packed = np.packbits(spins, bitorder="little")
+    words = np.zeros(-(-len(packed) // 64) * 8, "<u8")
+    words.view(np.uint8)[: len(packed)] = packed
+    return words.astype(np.uint64)
