@@ -245,8 +245,8 @@ def memory_needed(coupling, *, side, samples, **settings) -> int:
 
     Examples
     --------
-    >>> memory_needed(0.3, side=1024, samples=1000) / 2**20
-    127.0
+    >>> round(memory_needed(0.3, side=1024, samples=1000) / 2**20)  # MiB
+    126
     """
     defaults = dict.fromkeys(("diagonal", "plaquette", "field"), 0.0)
     defaults |= dict.fromkeys(("algorithm", "chains", "burn_in", "thin"), "auto") | {"workers": None}
