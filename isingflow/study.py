@@ -236,7 +236,7 @@ def cost(task) -> float:
     if isinstance(task, ChainParameters):
         return 0.05 + 5e-8 * task.sites * task.samples
     if isinstance(task, SquareParameters):
-        return 0.5 + 3e-8 * task.side**2 * (4 * task.samples + 600)
+        return 0.3 + 5e-8 * task.side**2 * task.samples
     neurons = task.networks * sum(task.network.widths[1:])
     if isinstance(task, PublishedParameters):
         return 0.1 + neurons * max(task.network.widths) * (6e-9 + 4e-11 * task.samples)
