@@ -212,12 +212,12 @@ def clusters(peer):
 def two_cores():
     print(f"Two threads against one, the same bits, medians of {RUNS} alternating runs")
     for algorithm, side, coupling, thin in (
-        ("replicas", 64, 0.4, 400),
+        ("replicas", 64, 0.4, 2000),
         ("replicas", 256, 0.4, 100),
         ("strips", 1024, 0.3, 400),
-        ("swendsen-wang", 256, CRITICAL_COUPLING, 20),
-        ("wolff", 256, CRITICAL_COUPLING, 60),
-        ("heat-bath", 32, 0.3, 20),
+        ("swendsen-wang", 256, CRITICAL_COUPLING, 60),
+        ("wolff", 256, CRITICAL_COUPLING, 400),
+        ("heat-bath", 32, 0.3, 200),
     ):
 
         def sample(workers, algorithm=algorithm, side=side, coupling=coupling, thin=thin):
