@@ -12,7 +12,6 @@ from isingflow.ising.square import CRITICAL_COUPLING
 REPLICAS = 64
 """Lattices that advance together where one spin is one bit of a word."""
 
-
 MOST_OFFERED = 31 / 32
 """Largest probability with which a flip that costs nothing is made."""
 
@@ -22,6 +21,20 @@ def offered(coupling) -> float:
 
     Were it 1, a checkerboard would go through forced cycles at weak coupling and on small tori; below 1 every sweep can
     lead from any state to any other. At zero coupling 1/2 gives independent lattices, at strong ones the most is best.
+
+    Parameters
+    ----------
+    coupling : float
+        Nearest-neighbour ``K``, dimensionless.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> offered(0.0), offered(-0.4)
+    (0.5, 0.96875)
     """
     return min(MOST_OFFERED, float(expit(16 * abs(coupling))))
 
@@ -32,7 +45,13 @@ def row_words(side) -> int:
 
 
 def uniform_rows(side) -> np.ndarray:
-    """Return the packed rows of a lattice with all spins up: uint64 (side, words)."""
+    """Return the packed rows of a lattice with all spins up: uint64 (side, words).
+
+    Examples
+    --------
+    >>> uniform_rows(3).ravel().tolist()
+    [7, 7, 7]
+    """
     rows = np.full((side, row_words(side)), 2**64 - 1, np.uint64)
     if side % 64:
         rows[:, -1] = 2 ** (side % 64) - 1
@@ -40,7 +59,13 @@ def uniform_rows(side) -> np.ndarray:
 
 
 def odd_rows(side) -> np.ndarray:
-    """Return the packed rows of the lattice whose spins are up where ``x + y`` is odd."""
+    """Return the packed rows of the lattice whose spins are up where ``x + y`` is odd: uint64 (side, words).
+
+    Examples
+    --------
+    >>> odd_rows(4).ravel().tolist()
+    [10, 5, 10, 5]
+    """
     even = np.uint64(0x5555555555555555)
     rows = uniform_rows(side)
     rows[::2] &= ~even
@@ -53,6 +78,23 @@ def start(lattices, side, rng, *, coupling, field, **_) -> np.ndarray:
 
     Hot below the critical coupling. From there on cold: all spins along the field; without one with a sign of its own
     for each lattice, and alternating for a negative coupling that an even side and the field admit.
+
+    Parameters
+    ----------
+    lattices, side : int
+    rng : numpy.random.Generator
+        Advanced.
+    coupling, field : float
+        ``K1`` and ``H``, dimensionless; further couplings do not matter.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Examples
+    --------
+    >>> start(2, 3, np.random.default_rng(1), coupling=1.0, field=0.5).tolist()
+    [[[7], [7], [7]], [[7], [7], [7]]]
     """
     words = row_words(side)
     if abs(coupling) < CRITICAL_COUPLING or (coupling < 0 and side % 2):
@@ -68,7 +110,20 @@ def start(lattices, side, rng, *, coupling, field, **_) -> np.ndarray:
 class MultiSpin:
     """64 lattices, or one in 64 strips: nearest neighbours and a field, sides even or multiples of 128.
 
-    Heat bath with a field; without one Metropolis, which decorrelates up to three times as fast.
+    Heat bath with a field; without one Metropolis (see `offered`), which decorrelates up to three times as fast.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray
+        uint64 (64, side, words), or (1, side, words) in strips: packed rows to start from.
+    side : int
+        Even; a multiple of 128 in strips.
+    rng : numpy.random.Generator
+        Seeds the generator.
+    strips : bool
+        Whether a word holds 64 strips of one lattice rather than 64 lattices.
+    coupling, field : float
+        ``K1`` and ``H``, dimensionless.
     """
 
     def __init__(self, rows, side, rng, *, strips, coupling, field, **_):
@@ -109,7 +164,19 @@ class MultiSpin:
 
 
 class HeatBath:
-    """Many lattices in typewriter order: all couplings, all sides."""
+    """Many lattices in typewriter order: all couplings, all sides.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray
+        uint64 (lattices, side, words): packed rows to start from; a multiple of 16 lattices.
+    side : int
+        At least 2.
+    rng : numpy.random.Generator
+        Seeds the generator.
+    coupling, diagonal, plaquette, field : float
+        ``K1``, ``K2``, ``K3`` and ``H``, dimensionless.
+    """
 
     def __init__(self, rows, side, rng, *, coupling, diagonal, plaquette, field):
         from isingflow.ising import _heat_bath, _random
@@ -138,7 +205,21 @@ class HeatBath:
 
 
 class Clusters:
-    """One lattice updated by clusters: nearest neighbours alone, of either sign where the side is even."""
+    """One lattice updated by clusters: nearest neighbours alone, of either sign where the side is even.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray
+        uint64 (1, side, words): packed rows to start from.
+    side : int
+        At least 2; even for a negative coupling.
+    rng : numpy.random.Generator
+        Seeds the generator.
+    single : bool
+        Whether an update is one cluster (Wolff) rather than all of them (Swendsen-Wang).
+    coupling : float
+        ``K1``, dimensionless, not 0.
+    """
 
     lattices = 1
 
