@@ -42,8 +42,9 @@ LONG = [
     if (side == 16 and algorithm != "replicas")
     or (algorithm == "wolff" and coupling < 0.35)
     or (algorithm == "heat-bath" and 0.35 < coupling < 0.45)
+    or (algorithm in ("replicas", "strips") and coupling == CRITICAL_COUPLING and side > 20)
 ]
-"""Left to the slow runs: small lattices need many, small clusters and slow sweeps time."""
+"""Left to the slow runs: small lattices need many; small clusters, slow sweeps and local ones at ``K_c`` need time."""
 
 SPREAD = 0.75
 """Standard deviation of a lattice's bond correlation is at most this over its side, at ``K_c`` and side 256."""
@@ -83,10 +84,10 @@ def bond_of_lattices(algorithm, side, coupling, lattices, records):
 
 
 def compare(algorithm, side, coupling, largest_error):
-    # as many lattices as would do, were each one independent configuration, but no more than a few hundred
+    # as many lattices as would do, were each one independent configuration, but no more than a few thousand
     wanted = (SPREAD / side / largest_error) ** 2
-    lattices = 64 * min(math.ceil(wanted / 64), 8)
-    records = math.ceil(wanted / lattices) + 5
+    lattices = 64 * min(math.ceil(1.5 * wanted / 64), 48)
+    records = math.ceil(wanted / lattices) + 2
     while True:
         found = bond_of_lattices(algorithm, side, coupling, lattices, records)
         error = float(np.std(found, ddof=1)) / math.sqrt(lattices)

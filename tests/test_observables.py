@@ -112,22 +112,22 @@ def spread(repetitions, exact):
 
 
 def test_errors_of_independent_draws():
-    repetitions = [observables(drawn(PLAIN, 1000, seed), **PLAIN) for seed in range(200)]
+    repetitions = [observables(drawn(PLAIN, 1000, seed), **PLAIN) for seed in range(100)]
     for name, rms in spread(repetitions, exact_values(PLAIN)).items():
-        assert abs(rms - 1) < 5 / math.sqrt(2 * 200), name
+        assert abs(rms - 1) < 5 / math.sqrt(2 * 100), name
 
 
 @pytest.mark.parametrize("chains", [2, 40])
 def test_errors_of_slow_chains(chains):
     """Long enough chains tell their autocorrelation; many short ones are compared with each other."""
     exact, repetitions = exact_values(PLAIN), []
-    for seed in range(150):
+    for seed in range(80):
         settings = {"algorithm": "heat-bath", "burn_in": 30, "thin": 1, "chains": chains}
         with warnings.catch_warnings(action="ignore", category=ShortRunWarning):  # of the sampler
             sample = sample_square(0.35, side=4, samples=2000 if chains == 2 else 400, rng=seed, **settings)
         repetitions.append(observables(sample, 0.35))
     for name, rms in spread(repetitions, exact).items():
-        assert abs(rms - 1) < 5 / math.sqrt(2 * 150), name
+        assert abs(rms - 1) < 5 / math.sqrt(2 * 80), name
     if chains == 2:  # taken for independent, the same configurations promise too much
         naive = [observables(np.random.default_rng(1).permutation(sample.spins), 0.35)]
         assert naive[0].bond.error < 0.9 * repetitions[-1].bond.error
