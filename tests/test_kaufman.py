@@ -103,10 +103,10 @@ def test_energy_of_the_torus(algorithm, side, coupling):
 
 
 def test_a_coupling_off_is_noticed():
-    found = bond_of_lattices("replicas", 64, 0.4 * 1.002, 64, 2000)
-    error = float(np.std(found, ddof=1)) / 8
+    found = bond_of_lattices("replicas", 64, 0.4 * 1.002, 512, 300)
+    error = float(np.std(found, ddof=1)) / math.sqrt(512)
     assert error < 1e-4
-    assert abs(found.mean() - square.bond_correlation(0.4, side=64)) > t.isf(RARE / 2, 63) * error
+    assert abs(found.mean() - square.bond_correlation(0.4, side=64)) > t.isf(RARE / 2, 511) * error
 
 
 @pytest.mark.slow
