@@ -33,8 +33,11 @@ CASES = [
     for algorithm, sides in SIDES.items()
     if side in sides
 ]
-SWEEPS = 4
+SWEEPS = 8
 """Between records of local updates."""
+
+FEWEST_RECORDS = 20
+"""A run too short would see little but its start."""
 
 LONG = [
     (algorithm, side, coupling)
@@ -84,10 +87,11 @@ def bond_of_lattices(algorithm, side, coupling, lattices, records):
 
 
 def compare(algorithm, side, coupling, largest_error):
-    # as many lattices as would do, were each one independent configuration, but no more than a few thousand
+    # as many lattices as would do, were each one independent configuration; no more than sites, as the time that
+    # local updates take to forget one grows like these, while Swendsen-Wang draws another in much the same time
     wanted = (SPREAD / side / largest_error) ** 2
-    lattices = 64 * min(math.ceil(1.5 * wanted / 64), 48)
-    records = math.ceil(wanted / lattices) + 2
+    lattices = 64 * min(math.ceil(1.5 * wanted / 64), side**2 // 64)
+    records = max(FEWEST_RECORDS, math.ceil(wanted / lattices))
     while True:
         found = bond_of_lattices(algorithm, side, coupling, lattices, records)
         error = float(np.std(found, ddof=1)) / math.sqrt(lattices)
