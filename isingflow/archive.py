@@ -32,8 +32,9 @@ from isingflow.errors import ArchiveError, ParameterError
 from isingflow.parameters import within_memory
 
 FORMAT = "isingflow"
-SCHEMA = 4
-"""1 holds curves and lines alone, 2 no reference "mean field, 1/width", 3 no entropies; the rest is the same."""
+SCHEMA = 5
+"""1 holds curves and lines alone, 2 no reference "mean field, 1/width", 3 no entropies, 4 neither Jensen-Shannon
+divergences nor what was fitted; the rest is the same."""
 
 _FILE_FORMAT = ("v110", "v110")
 _SYSTEMS = ("chain", "square", "network")
@@ -48,6 +49,9 @@ _RECORDS = {
 
 _LATER = ("variable",)
 """Fields that records of older files do not have: their defaults are meant."""
+
+_SINCE_5 = ("jensen_shannon", "jensen_shannon_error", "exact_jensen_shannon")
+"""Series that curves of older files do not have."""
 
 _NAMES = {
     "error": "value_error",
@@ -66,9 +70,11 @@ _LONG_NAMES = {
     "value": "D(p_0||p_n)",
     "reverse": "D(p_n||p_0)",
     "step": "D(p_n||p_{n+1})",
+    "jensen_shannon": "Jensen-Shannon divergence of p_0 and p_n",
     "exact": "reference of D(p_0||p_n)",
     "exact_reverse": "reference of D(p_n||p_0)",
     "exact_step": "reference of D(p_n||p_{n+1})",
+    "exact_jensen_shannon": "reference of the Jensen-Shannon divergence",
     "asymptote": "limit of D(p_0||p_n)",
     "asymptote_exact": "reference of the limit",
     "scale": "scale of the approach or of the growth",
@@ -258,8 +264,10 @@ def _write_family(file, curves):
         if not np.array_equal(curve.levels, longest[: len(curve.levels)]):
             raise ParameterError(f"curves of the family {first.family} have different levels")
     _describe(group, {name: getattr(first, name) for name in _TEXTS})
-    flags = [", ".join(curve.flags).encode() for curve in curves]
-    group.attrs.create("flags", flags, dtype=_text_type(max(flags, key=len)))
+    words = {"flags": [", ".join(curve.flags) for curve in curves], "fit": [curve.fit for curve in curves]}
+    for name, texts in words.items():
+        encoded = [text.encode() for text in texts]
+        group.attrs.create(name, encoded, dtype=_text_type(max(encoded, key=len)))
 
     control = _dataset(group, first.control, [curve.control_value for curve in curves], "1")
     level = _dataset(group, "level", longest, "1", first.level_name)
@@ -420,7 +428,9 @@ def _numbers(group, name):
 def _read_family(group):
     texts = {name: _plain(group.attrs[name]) for name in _TEXTS}
     control, system = texts["control"], group.name.split("/")[1]
-    series = {name: _numbers(group, _NAMES.get(name, name)) for name in SERIES}
+    older = group.file.attrs["schema"] < 5
+    series = [name for name in SERIES if not (older and name in _SINCE_5)]
+    series = {name: _numbers(group, _NAMES.get(name, name)) for name in series}
     summary = {name: _numbers(group, name) for name in SUMMARY}
     levels, counts, regimes = (_numbers(group, name) for name in ("level", "level_count", "regime"))
     samples = _numbers(group, "sample_count")
@@ -438,6 +448,7 @@ def _read_family(group):
             regime=REGIMES[regimes[index]],
             samples=int(samples[index]),
             flags=tuple(filter(None, _plain(group.attrs["flags"][index]).split(", "))),
+            fit="" if older else _plain(group.attrs["fit"][index]),
             **texts,
             **{name: rows[index, own] for name, rows in series.items()},
             **{name: values[index] for name, values in summary.items()},

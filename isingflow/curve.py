@@ -19,9 +19,12 @@ SERIES = (
     "reverse_error",
     "step",
     "step_error",
+    "jensen_shannon",
+    "jensen_shannon_error",
     "exact",
     "exact_reverse",
     "exact_step",
+    "exact_jensen_shannon",
 )
 """Names of the float64 (levels,) arrays of a curve."""
 
@@ -65,9 +68,12 @@ class LevelCurve:
         float64 (levels,): original lattice constants, or layers.
     value, reverse, step : numpy.ndarray
         float64 (levels,): ``D(p_0||p_n)``, ``D(p_n||p_0)``, ``D(p_n||p_{n+1})``, nats.
-    error, reverse_error, step_error : numpy.ndarray
+    jensen_shannon : numpy.ndarray
+        float64 (levels,): Jensen-Shannon divergence of levels 0 and n, nats. Windows of spins have one: of whole
+        lattices it is not extensive, of Gaussians not known.
+    error, reverse_error, step_error, jensen_shannon_error : numpy.ndarray
         float64 (levels,): one standard error of each; 0 where exact.
-    exact, exact_reverse, exact_step : numpy.ndarray
+    exact, exact_reverse, exact_step, exact_jensen_shannon : numpy.ndarray
         float64 (levels,): the references of each.
     reference : {"exact", "mean field", "mean field, 1/width", "none"}
         What the references are. "mean field" is the limit of infinite width; "mean field, 1/width" has the first
@@ -80,6 +86,8 @@ class LevelCurve:
         In nats, in the unit of `length`, dimensionless; each with its ``_error``. `scale` is ``inf`` where critical.
     asymptote_exact, scale_exact : float
         References.
+    fit : str
+        Model and range of the fit that tells regime and scale; empty where there was none.
     estimator : str
         Name of the estimator, "exact" for closed forms.
     samples : int
@@ -114,9 +122,12 @@ class LevelCurve:
     reverse_error: np.ndarray = 0.0
     step: np.ndarray = math.nan
     step_error: np.ndarray = 0.0
+    jensen_shannon: np.ndarray = math.nan
+    jensen_shannon_error: np.ndarray = 0.0
     exact: np.ndarray = math.nan
     exact_reverse: np.ndarray = math.nan
     exact_step: np.ndarray = math.nan
+    exact_jensen_shannon: np.ndarray = math.nan
     reference: str = "none"
     regime: str = "undetermined"
     asymptote: float = math.nan
@@ -127,6 +138,7 @@ class LevelCurve:
     scale_exact: float = math.nan
     exponent: float = math.nan
     exponent_error: float = math.nan
+    fit: str = ""
     estimator: str = "exact"
     samples: int = 0
     flags: tuple = ()

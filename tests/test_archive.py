@@ -106,10 +106,20 @@ def test_archives_of_the_second_schema_are_read():
     assert [len(getattr(found, name)) for name in RECORDS] == [1, 6, 3]
 
 
-def test_archives_of_the_third_schema_are_read_and_written_again(tmp_path):
-    path = ROOT / "data" / "compare.h5"
+def test_archives_of_the_fourth_schema_are_read():
+    """Two lattices of an earlier ``data/compare.h5``."""
+    path = ROOT / "tests" / "reference" / "schema4.h5"
     with h5py.File(path) as file:
-        assert file.attrs["schema"] in (3, archive.SCHEMA)  # the file may have been made anew
+        assert file.attrs["schema"] == 4
+        assert "jensen_shannon" not in file["square/pair_marginal"]
+    curves = archive.read(path).families()["square/pair marginal"]
+    assert [curve.regime for curve in curves] == ["saturating", "critical"]
+    assert np.isnan([curve.jensen_shannon for curve in curves]).all()
+    assert [curve.fit for curve in curves] == ["", ""]
+
+
+def test_the_comparison_is_read_and_written_again(tmp_path):
+    path = ROOT / "data" / "compare.h5"
     found = archive.read(path)
     assert found.entropies == ()
     assert not any("residual" in one.parameters for one in found.curves)
@@ -366,7 +376,7 @@ VALUE = f"{WINDOWS}/value"
     ("edit", "message"),
     [
         (attribute("/", "format", "netcdf"), "is an HDF5 file of something else"),
-        (attribute("/", "schema", 5), "has schema 5; this version reads up to 4: update isingflow"),
+        (attribute("/", "schema", 6), "has schema 6; this version reads up to 5: update isingflow"),
         (attribute("/", "schema", 0), "has schema 0"),
         (attribute("/", "schema", "new"), "no readable"),
         (attribute("/", "note", h5py.Empty("f8")), "neither text nor a number"),

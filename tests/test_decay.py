@@ -68,3 +68,16 @@ def test_powers_of_the_prefactors(term, power):
     slopes = -np.diff(values)[::2] / np.diff(np.log(distances))[::2]
     assert abs(slopes[1] - power) < abs(slopes[0] - power)
     assert slopes[1] == pytest.approx(power, rel=0.05)
+
+
+@pytest.mark.parametrize("side", [16, 64, 256])
+def test_at_the_critical_coupling_on_a_torus(side):
+    distances = np.arange(1, side // 4 + 1)
+    on = {"coupling": square.CRITICAL_COUPLING, "direction": "row"}
+    torus, plane = (
+        np.array([square.correlation(distance=int(r), side=of, **on) for r in distances]) for of in (side, None)
+    )
+    # conformal theory knows no lattice: what is left falls with its constant over the side
+    deviations = torus / plane / decay.critical_on_torus(distances, side) - 1
+    assert np.abs(deviations).max() < 0.06 / side
+    assert torus[-1] / plane[-1] > 1.1

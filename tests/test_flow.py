@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,7 +35,7 @@ NETWORK = {"bias_variance": 0.05, "width": 256}
 
 
 def pulls(curve, name="value"):
-    suffix = {"value": "", "reverse": "_reverse", "step": "_step"}[name]
+    suffix = "" if name == "value" else f"_{name}"
     error = curve.error if name == "value" else getattr(curve, f"{name}_error")
     known = (error > 0) & np.isfinite(getattr(curve, f"exact{suffix}"))
     return ((getattr(curve, name) - getattr(curve, f"exact{suffix}"))[known]) / error[known]
@@ -47,7 +48,7 @@ def pulls(curve, name="value"):
 def test_chain_windows_against_the_exact_ones(coupling, field, factor):
     settings = {"factor": factor, "steps": 4, "sites": factor**4 * 16, "samples": 400}
     curve = chain_flow(coupling, field, quantity="window marginal", rng=1, **settings)
-    for name in ("value", "reverse", "step"):
+    for name in ("value", "reverse", "step", "jensen_shannon"):
         assert np.abs(pulls(curve, name)).max() < 5
     assert curve.per == ("window" if field else "bond")
     if not field:
@@ -101,10 +102,11 @@ def test_square_pairs_against_the_exact_ones(coupling):
     curves = square_room.sampled_curves(SquareParameters(coupling=coupling, side=64, samples=200, steps=6), rng=3)
     pairs, windows, rows = curves
     assert [curve.quantity for curve in curves] == list(square_room.MARGINALS)
-    for name in ("value", "reverse"):
+    for name in ("value", "reverse", "jensen_shannon"):
         assert np.abs(pulls(pairs, name)).max() < 5
     assert np.abs(pulls(rows)).max() < 5
     assert rows.regime == "saturating"
+    assert rows.fit == pairs.fit != ""
     assert abs(rows.scale - square.correlation_length(coupling)) < 5 * rows.scale_error
     assert abs(pairs.asymptote - pairs.asymptote_exact) < 5 * pairs.asymptote_error
     # four spins hold two of the pairs and more: no less relative entropy than one pair
@@ -120,6 +122,31 @@ def test_at_the_critical_coupling_rows_have_the_torus_formula_and_diagonals_none
     assert np.abs(pulls(rows)).max() < 5
     on_plane = [square.correlation(parameters.coupling, r, direction="row") for r in (1, 4)]
     assert pair.relative_entropy(*on_plane) != pytest.approx(pairs.exact[4], rel=0.1)
+
+
+def test_larger_windows_hold_more():
+    """A window's law determines that of the windows in it: no less relative entropy, at every level, but for noise."""
+    parameters = SquareParameters(coupling=0.42, side=64, samples=400, steps=3)
+    curves = square_room.sampled_curves(parameters, rng=5, quantities=tuple(square_room.WINDOWS)[:4])
+    for small, large in itertools.pairwise(curves):
+        assert np.all(large.value[1:] > small.value[1:] + 5 * small.error[1:])
+        assert np.all(large.jensen_shannon[1:] > small.jensen_shannon[1:] + 5 * small.jensen_shannon_error[1:])
+    assert [curve.per for curve in curves] == ["bond", "window", "window", "window"]
+    assert square_flow(0.42, quantity="3x3 marginal", side=64, samples=400, steps=3, rng=5).value.tolist() == (
+        curves[3].value.tolist()
+    )
+
+
+def test_windows_of_which_too_little_is_seen():
+    few = {"quantity": "4x4 marginal", "side": 8, "steps": 1, "rng": 1}
+    with pytest.raises(ParameterError, match=r"show 37% of their law .* 90% take \d+ configurations or") as refusal:
+        square_flow(0.3, samples=100, **few)
+    least, most = (int(words.split()[-1]) for words in re.split(" configurations or| at most", str(refusal.value))[:2])
+    assert 400 < least < most < 2000
+    assert "coverage below 90%" in square_flow(0.3, samples=least, **few).flags
+    assert "coverage below 90%" not in square_flow(0.3, samples=most, **few).flags
+    with pytest.raises(ParameterError, match="a window of 4 x 4 is larger than a lattice of side 7"):
+        square_flow(0.3, quantity="4x4 marginal", side=7, steps=0, samples=20, rng=1)
 
 
 @pytest.mark.parametrize("scheme", square_room.NEAREST_ONLY)

@@ -33,10 +33,10 @@ CASES = [
     for algorithm, sides in SIDES.items()
     if side in sides
 ]
-SWEEPS = 8
+SWEEPS = 4
 """Between records of local updates."""
 
-FEWEST_RECORDS = 20
+FEWEST_RECORDS = 10
 """A run too short would see little but its start."""
 
 LONG = [
@@ -49,14 +49,15 @@ LONG = [
 ]
 """Left to the slow runs: small lattices need many; small clusters, slow sweeps and local ones at ``K_c`` need time."""
 
-SPREAD = 0.75
+WIDEST = 1.9
 """Standard deviation of a lattice's bond correlation is at most this over its side, at ``K_c`` and side 256."""
 
 
 @functools.lru_cache(maxsize=2)
 def equilibrium(side, coupling, lattices):
-    """Independent lattices, as packed rows: Swendsen-Wang from order, four autocorrelation times apart."""
-    settings = {"algorithm": "swendsen-wang", "chains": 16, "burn_in": 100, "thin": 20}
+    """Independent lattices, as packed rows: Swendsen-Wang from order, four autocorrelation times or more apart."""
+    thin = 20 if coupling == CRITICAL_COUPLING else 10
+    settings = {"algorithm": "swendsen-wang", "chains": 16, "burn_in": 100, "thin": thin}
     return sample_square(coupling, side=side, samples=lattices, rng=21, **settings).packed.words
 
 
@@ -87,10 +88,13 @@ def bond_of_lattices(algorithm, side, coupling, lattices, records):
 
 
 def compare(algorithm, side, coupling, largest_error):
-    # as many lattices as would do, were each one independent configuration; no more than sites, as the time that
-    # local updates take to forget one grows like these, while Swendsen-Wang draws another in much the same time
-    wanted = (SPREAD / side / largest_error) ** 2
-    lattices = 64 * min(math.ceil(1.5 * wanted / 64), side**2 // 64)
+    # as many lattices as would do, were each one independent configuration, but no more than sites: the time that
+    # updates take to forget one grows like these, and beyond them Swendsen-Wang draws another one sooner; the slowest
+    # sweeps deserve more
+    spread = min(WIDEST, math.sqrt(square.specific_heat(coupling)) / (2 * coupling))
+    wanted = (spread / side / largest_error) ** 2
+    most = side**2 * (64 if algorithm == "heat-bath" else 1)
+    lattices = 64 * math.ceil(min(1.5 * wanted, most) / 64)
     records = max(FEWEST_RECORDS, math.ceil(wanted / lattices))
     while True:
         found = bond_of_lattices(algorithm, side, coupling, lattices, records)

@@ -41,7 +41,7 @@ def test_a_straight_line_is_fitted_with_the_textbook_error():
     ],
 )
 def test_geometric_data(values, regime, scale, limit):
-    found = geometric(LAYERS, *noisy(values, 1e-5, np.random.default_rng(2)))
+    found = geometric("data", LAYERS, *noisy(values, 1e-5, np.random.default_rng(2)))
     assert found.ending.regime == regime
     assert found.ending.scale == pytest.approx(scale, rel=0.01)
     if limit is None:
@@ -51,16 +51,17 @@ def test_geometric_data(values, regime, scale, limit):
 
 
 def test_geometric_data_that_do_not_decide():
-    flat = geometric(LAYERS, *noisy(np.ones(56), 1e-3, np.random.default_rng(3)))
+    flat = geometric("data", LAYERS, *noisy(np.ones(56), 1e-3, np.random.default_rng(3)))
     assert flat.ending.regime == "undetermined"
-    lost = geometric(LAYERS, *noisy(1 + 1e-3 * np.exp(-LAYERS / 6), 1e-2, np.random.default_rng(4)))
+    lost = geometric("data", LAYERS, *noisy(1 + 1e-3 * np.exp(-LAYERS / 6), 1e-2, np.random.default_rng(4)))
     assert lost.ending.regime == "undetermined"
 
 
 def test_power_law():
-    found = power_law(LAYERS, *noisy(0.7 * LAYERS**-0.25, 1e-3, np.random.default_rng(5)))
+    found = power_law("data", LAYERS, *noisy(0.7 * LAYERS**-0.25, 1e-3, np.random.default_rng(5)))
     assert found.regime == "critical"
     assert found.scale == np.inf
+    assert found.fit == "power law of data, 56 points from 4 to 59"
     assert abs(found.exponent - 0.25) < 5 * found.exponent_error < 0.01
 
 
@@ -78,22 +79,26 @@ def test_the_leading_term_of_the_decay_tells_the_scale(coupling):
     """Errors of 2e-4, as 240 configurations of side 256 have; the scale within 3 % and five errors."""
     blocks = correlations(coupling) + 2e-4 * np.sqrt(20) * np.random.default_rng(6).normal(size=(20, 17))
     mean = blocks.mean(axis=0)
-    ending, limit, limits = row_ending(DISTANCES, mean, (mean * 20 - blocks) / 19)
+    ending, limit, limits = row_ending(DISTANCES, mean, (mean * 20 - blocks) / 19, side=256)
     exact = square.correlation_length(coupling)
     assert ending.regime == "saturating"
     assert abs(ending.scale - exact) < 5 * ending.scale_error + 0.005 * exact
     assert ending.scale_error < 0.1 * exact
     assert limit == pytest.approx(square.magnetization(coupling) ** 2, abs=1e-3)
     assert len(limits) == 20
+    model = "one-excitation decay" if coupling < square.CRITICAL_COUPLING else "two-excitation decay to m^2"
+    assert ending.fit == f"{model} of <s s'>, 15 points from 2 to 16"
 
 
-def test_at_the_critical_coupling_there_is_an_exponent_instead():
-    blocks = correlations(square.CRITICAL_COUPLING) * (1 + 5e-3 * np.random.default_rng(7).normal(size=(20, 17)))
+@pytest.mark.parametrize("side", [64, 256, 1024])
+def test_at_the_critical_coupling_there_is_an_exponent_instead(side):
+    noise = 1e-3 * np.random.default_rng(7).normal(size=(20, 17))
+    blocks = correlations(square.CRITICAL_COUPLING, side) * (1 + noise)
     mean = blocks.mean(axis=0)
-    ending, limit, _ = row_ending(DISTANCES, mean, (mean * 20 - blocks) / 19)
+    ending, limit, _ = row_ending(DISTANCES, mean, (mean * 20 - blocks) / 19, side=side)
     assert ending.regime == "critical"
     assert ending.scale == np.inf
-    assert ending.exponent == pytest.approx(0.25, abs=0.02)
+    assert ending.exponent == pytest.approx(0.25, abs=0.005)
     assert limit == 0
 
 
@@ -101,5 +106,5 @@ def test_noise_alone_is_undetermined():
     blocks = np.random.default_rng(8).normal(size=(20, 17)) * 0.1
     blocks[:, 0] += 0.3
     mean = blocks.mean(axis=0)
-    ending, _, _ = row_ending(DISTANCES, mean, (mean * 20 - blocks) / 19)
+    ending, _, _ = row_ending(DISTANCES, mean, (mean * 20 - blocks) / 19, side=256)
     assert ending.regime == "undetermined"

@@ -6,9 +6,18 @@ import math
 import numpy as np
 
 from isingflow.curve import LevelCurve, ScaleLine
+from isingflow.divergence.information import jensen_shannon
+from isingflow.divergence.laws import Categorical
 from isingflow.errors import ParameterError
 from isingflow.flow.counts import correlations_of_pairs, marginal_series, pair_series
-from isingflow.flow.scale import LARGEST_RELATIVE_ERROR, UNDETERMINED, Ending, jackknife_errors, jackknifed_fit
+from isingflow.flow.scale import (
+    LARGEST_RELATIVE_ERROR,
+    UNDETERMINED,
+    Ending,
+    described,
+    jackknife_errors,
+    jackknifed_fit,
+)
 from isingflow.ising import chain, pair
 from isingflow.ising.decimation import ring_window_counts
 from isingflow.ising.packing import pack
@@ -133,7 +142,7 @@ def sampled_curves(parameters: ChainParameters, rng) -> tuple[LevelCurve, ...]:
     if parameters.field:
         return (_window_curve(parameters, rings, UNDETERMINED),)
     pairs = _pair_curve(parameters, rings)
-    ending = Ending(pairs.regime, pairs.scale, pairs.scale_error)
+    ending = Ending(pairs.regime, pairs.scale, pairs.scale_error, fit=pairs.fit)
     return _window_curve(parameters, rings, ending), pairs
 
 
@@ -143,7 +152,8 @@ def _window_curve(parameters, rings, ending):
     spacings = [factor**n for n in range(parameters.steps + 1) if width * factor**n <= parameters.sites]
     counts = [ring_window_counts(rings, width, spacing=spacing) for spacing in spacings]
     share = 1.0 if parameters.field else 1 / (width - 1)
-    series = marginal_series(counts, dof=width, symmetry="none" if parameters.field else "flip+reflect", share=share)
+    symmetry = "none" if parameters.field else "flip+reflect"
+    series = marginal_series(counts, dof=width, symmetry=symmetry, samples=parameters.samples, share=share)
     laws = [chain.ChainWindow(*level, width=width) for level in couplings[: len(spacings)]]
 
     def between(p, q):
@@ -157,6 +167,7 @@ def _window_curve(parameters, rings, ending):
             "exact": between(first, laws),
             "exact_reverse": between(laws, first),
             "exact_step": [*between(laws[:-1], laws[1:]), math.nan],
+            "exact_jensen_shannon": _jensen_shannon_of_windows(laws, share),
             "reference": "exact",
             "asymptote_exact": share * laws[0].relative_entropy_to(chain.ChainWindow(*limit, width=width)),
         }
@@ -178,6 +189,11 @@ def _window_curve(parameters, rings, ending):
     )
 
 
+def _jensen_shannon_of_windows(laws, share):
+    first, *others = [Categorical(law.probabilities()) for law in laws]
+    return [0.0, *(share * float(jensen_shannon(first, other)) for other in others)]
+
+
 def _tail(ending, lengths, series):
     """The asymptote is the last level where that lies more than 20 scales away."""
     if ending.regime != "saturating" or lengths[-1] < 20 * ending.scale:
@@ -193,7 +209,8 @@ def _pair_ending(distances, correlations, replicates):
     fit = jackknifed_fit(lambda s: np.exp(s[0] + s[1] * distances), start, correlations, replicates)
     rate, error = -fit.parameters[1], fit.errors[1]
     known = rate * distances[-1] >= 1 and error < LARGEST_RELATIVE_ERROR * rate
-    return Ending("saturating", 1 / rate, error / rate**2) if known else UNDETERMINED
+    words = described("exponential of <s s'>", distances)
+    return Ending("saturating", 1 / rate, error / rate**2, fit=words) if known else UNDETERMINED._replace(fit=words)
 
 
 def _ring_correlations(parameters, distances):
@@ -205,7 +222,7 @@ def _ring_correlations(parameters, distances):
 def _pair_curve(parameters, rings):
     distances = np.arange(1, min(LONGEST_DISTANCE, parameters.sites // 2) + 1)
     counts = [ring_window_counts(rings, 2, spacing=int(r)) for r in distances]
-    series = marginal_series(counts, dof=2, symmetry="flip")
+    series = marginal_series(counts, dof=2, symmetry="flip", samples=parameters.samples)
     correlations, replicates = correlations_of_pairs(counts)
     ending = _pair_ending(distances, correlations, replicates)
     nearest = _ring_correlations(parameters, [1])[0]

@@ -14,7 +14,7 @@ from isingflow.divergence.estimate import kl_divergence
 from isingflow.divergence.gaussian import Moments
 from isingflow.divergence.laws import Gaussian
 from isingflow.errors import ParameterError
-from isingflow.flow.scale import UNDETERMINED, Ending, geometric, jackknife_errors, jackknifed_fit
+from isingflow.flow.scale import UNDETERMINED, Ending, described, geometric, jackknife_errors, jackknifed_fit
 from isingflow.network import meanfield
 from isingflow.network.finite_width import excess, input_correction, pair_correction
 from isingflow.network.gaussian_process import nngp_levels
@@ -386,7 +386,7 @@ def _out_of_range(level, network):
 def _one_input(moments):
     """The variance settles geometrically, and with it the curve."""
     variances = moments[:, :, 0, 0]
-    return _ending(variances, lambda limits: _of_variances(variances[:, 0], limits))
+    return _ending("the variance", variances, lambda limits: _of_variances(variances[:, 0], limits))
 
 
 def _two_inputs(moments):
@@ -402,15 +402,19 @@ def _two_inputs(moments):
     """
     second = moments[..., 0, 0] + 2 * moments[..., 0, 1] + moments[..., 1, 1]
     variances, gaps = (moments[..., 0, 0] + second) / 2, moments[..., 1, 1] / (moments[..., 0, 0] + second)
-    found = _ending(1 / gaps)
+    found = _ending("the inverse of the gap 1 - c", 1 / gaps)
     if found["regime"] == "critical":
         return _gap_exponent(gaps[:, SKIPPED:])._asdict()
     if found["regime"] == "growing":
         return found
-    return _ending(gaps**-0.5, lambda limits: _of_pairs(variances[:, 0], gaps[:, 0], variances[:, -1], limits**-2))
+
+    def curve(limits):
+        return _of_pairs(variances[:, 0], gaps[:, 0], variances[:, -1], limits**-2)
+
+    return _ending("the inverse root of the gap 1 - c", gaps**-0.5, curve)
 
 
-def _ending(statistic, curve=None):
+def _ending(what, statistic, curve=None):
     """Regime and scale from a statistic (1 + blocks, levels) of all networks, and without each block of them.
 
     It is geometric in the layer; where it saturates the asymptote is what `curve` makes of its limits.
@@ -418,7 +422,7 @@ def _ending(statistic, curve=None):
     if statistic.shape[1] < SKIPPED + 5:
         return UNDETERMINED._asdict()
     lengths = np.arange(SKIPPED, statistic.shape[1])
-    found = geometric(lengths, statistic[0, SKIPPED:], statistic[1:, SKIPPED:])
+    found = geometric(what, lengths, statistic[0, SKIPPED:], statistic[1:, SKIPPED:])
     if curve is None or found.limits is None:
         return found.ending._asdict()
     if found.limits.min() <= 0:  # of what is positive
@@ -436,7 +440,8 @@ def _gap_exponent(gaps):
         return np.exp(s[0] - s[2] * np.log(layers + np.exp(s[1])))
 
     fit = jackknifed_fit(model, start, gaps[0], gaps[1:])
-    return Ending("critical", math.inf, math.nan, fit.parameters[2], fit.errors[2])
+    words = described("power law of the gap 1 - c in layer + offset", SKIPPED + layers)
+    return Ending("critical", math.inf, math.nan, fit.parameters[2], fit.errors[2], words)
 
 
 def scale_line(weight_variances, *, bias_variance) -> ScaleLine:

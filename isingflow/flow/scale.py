@@ -63,6 +63,7 @@ class Ending(NamedTuple):
     scale_error: float = np.nan
     exponent: float = np.nan
     exponent_error: float = np.nan
+    fit: str = ""
 
 
 UNDETERMINED = Ending("undetermined")
@@ -70,12 +71,18 @@ LARGEST_RELATIVE_ERROR = 0.25
 """A scale known worse than this is no scale."""
 
 
-def power_law(lengths, values, replicates) -> Ending:
+def described(model, lengths) -> str:
+    """Return what a curve says of a fit: its model and the range of its data."""
+    return f"{model}, {len(lengths)} points from {lengths[0]:g} to {lengths[-1]:g}"
+
+
+def power_law(what, lengths, values, replicates) -> Ending:
     """Fit ``values ~ length^-exponent``; the ending is critical."""
     logs = np.log(lengths)
     start = np.polyfit(logs, np.log(values), 1)[::-1]
     fit = jackknifed_fit(lambda s: np.exp(s[0] + s[1] * logs), start, values, replicates)
-    return Ending("critical", np.inf, np.nan, -fit.parameters[1], fit.errors[1])
+    words = described(f"power law of {what}", lengths)
+    return Ending("critical", np.inf, np.nan, -fit.parameters[1], fit.errors[1], words)
 
 
 class Geometric(NamedTuple):
@@ -85,7 +92,7 @@ class Geometric(NamedTuple):
     limits: np.ndarray | None = None
 
 
-def geometric(lengths, values, replicates) -> Geometric:
+def geometric(what, lengths, values, replicates) -> Geometric:
     """Fit ``values = start + slope (exp(rate x) - 1)/rate``, ``x`` from the first length, and tell the regime.
 
     "growing" and "saturating" with ``scale = 1/|rate|``; "critical", linear in ``x``, where that is longer than the
@@ -93,6 +100,8 @@ def geometric(lengths, values, replicates) -> Geometric:
 
     Parameters
     ----------
+    what : str
+        What the values are, for the description of the fit.
     lengths, values : numpy.ndarray
         float64 (n,), lengths equidistant, n at least 5.
     replicates : numpy.ndarray
@@ -107,7 +116,7 @@ def geometric(lengths, values, replicates) -> Geometric:
     >>> x = np.arange(10.0)
     >>> noise = np.random.default_rng(1).normal(size=(20, 10)) * 1e-4
     >>> data = 3 - 2 * np.exp(-x / 4)
-    >>> found = geometric(x, data, data + noise)
+    >>> found = geometric("data", x, data, data + noise)
     >>> found.ending.regime, round(found.ending.scale, 3), found.limits.shape, round(float(found.limits[0]), 3)
     ('saturating', 4.0, (21,), 3.0)
     """
@@ -127,11 +136,13 @@ def geometric(lengths, values, replicates) -> Geometric:
     bounds = ([-np.inf, -np.inf, -np.inf], [np.inf, np.inf, fastest])
     fit = jackknifed_fit(lambda s: s[0] + s[1] * shape(s[2]), [*start, rate], values, replicates, bounds=bounds)
     rate, error = float(fit.parameters[2]), float(fit.errors[2])
+    words = described(f"constant and exponential of {what}", lengths)
+    undetermined = Geometric(UNDETERMINED._replace(fit=words))
     if abs(rate) * x[-1] < 1:
-        return Geometric(Ending("critical", np.inf) if error * x[-1] < 1 else UNDETERMINED)
+        return Geometric(Ending("critical", np.inf, fit=words)) if error * x[-1] < 1 else undetermined
     if error > LARGEST_RELATIVE_ERROR * abs(rate):
-        return Geometric(UNDETERMINED)
-    ending = Ending("growing" if rate > 0 else "saturating", 1 / abs(rate), error / rate**2)
+        return undetermined
+    ending = Ending("growing" if rate > 0 else "saturating", 1 / abs(rate), error / rate**2, fit=words)
     if rate > 0:
         return Geometric(ending)
     return Geometric(ending, np.array([s[0] - s[1] / s[2] for s in (fit.parameters, *fit.replicates)]))

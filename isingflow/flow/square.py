@@ -11,11 +11,12 @@ import numpy as np
 
 from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.errors import ParameterError
-from isingflow.flow.counts import correlations_of_pairs, marginal_series, pair_series
+from isingflow.flow.counts import correlations_of_pairs, counts_of_blocks, marginal_series, pair_series
 from isingflow.flow.scale import (
     LARGEST_RELATIVE_ERROR,
     UNDETERMINED,
     Ending,
+    described,
     jackknife_errors,
     jackknifed_fit,
     power_law,
@@ -25,7 +26,18 @@ from isingflow.ising.decimation import pair_counts, window_counts
 from isingflow.ising.sampling import sample_square
 from isingflow.parameters import LARGEST_COUPLING, SquareParameters, choice, finite, whole
 
+WINDOWS = {
+    "pair marginal": (1, 2),
+    "2x2 marginal": (2, 2),
+    "2x3 marginal": (2, 3),
+    "3x3 marginal": (3, 3),
+    "4x4 marginal": (4, 4),
+}
+"""Rows and columns of the windows of marginal curves."""
+
 MARGINALS = ("pair marginal", "2x2 marginal", "row pair marginal")
+"""The curves of a study."""
+
 NEAREST_ONLY = ("nearest-neighbour", "maris-kadanoff", "migdal-kadanoff")
 """Recursions that stay among nearest-neighbour couplings, where Onsager's free energy is exact."""
 
@@ -57,11 +69,11 @@ def square_flow(
     ----------
     coupling : float
         Nearest-neighbour ``K``, dimensionless, in (0, 100].
-    quantity : {"coupling", "pair marginal", "2x2 marginal", "row pair marginal"}
+    quantity : str
         "coupling": between infinite lattices with the couplings of level 0 and n of a recursion, per site, exact for
-        what it is. "pair marginal" (per bond) and "2x2 marginal" (per window): of sampled configurations before and
-        after `steps` sqrt(2) decimations. "row pair marginal" (per bond): neighbours along rows after decimation by
-        every factor up to 16, and the scale read off them.
+        what it is. "pair marginal" (per bond) and "2x2 marginal", "2x3 marginal", "3x3 marginal", "4x4 marginal" (per
+        window): of sampled configurations before and after `steps` sqrt(2) decimations. "row pair marginal" (per bond):
+        neighbours along rows after decimation by every factor up to 16, and the scale read off them.
     scheme : {"nearest-neighbour", "maris-kadanoff", "migdal-kadanoff"}
         Recursion of "coupling".
     steps : int
@@ -78,7 +90,7 @@ def square_flow(
     Raises
     ------
     ParameterError
-        If a parameter is out of range, or `rng` is missing where it is needed.
+        If a parameter is out of range, `rng` is missing where it is needed, or the samples are too few for the window.
 
     References
     ----------
@@ -90,14 +102,14 @@ def square_flow(
     >>> curve.value.round(5).tolist()
     [0.0, 0.03182, 0.08631, 0.11151, 0.11392]
     """
-    quantity = choice("quantity", quantity, ("coupling", *MARGINALS))
+    quantity = choice("quantity", quantity, ("coupling", *WINDOWS, "row pair marginal"))
     choice("scheme", scheme, NEAREST_ONLY)
     if quantity == "coupling":
         if settings:
             raise ParameterError(f"a coupling curve takes no {', '.join(sorted(settings))}: nothing is sampled")
         return coupling_curve(coupling, scheme=scheme, steps=steps)
     parameters = SquareParameters(coupling=coupling, steps=steps, **settings)
-    return sampled_curves(parameters, rng)[MARGINALS.index(quantity)]
+    return sampled_curves(parameters, rng, quantities=(quantity,))[0]
 
 
 def coupling_curve(coupling, *, scheme, steps) -> LevelCurve:
@@ -157,10 +169,11 @@ def exact_pair_correlations(coupling, levels, side) -> list[float]:
     return [one(int(level)) for level in levels]
 
 
-def sampled_curves(parameters: SquareParameters, rng, *, workers=None) -> tuple[LevelCurve, ...]:
-    """Return the marginal curves of one set of sampled configurations: pairs, 2x2 windows, pairs along rows.
+def sampled_curves(parameters: SquareParameters, rng, *, quantities=MARGINALS, workers=None) -> tuple[LevelCurve, ...]:
+    """Return marginal curves of one set of sampled configurations.
 
-    `workers` are threads, as in `isingflow.ising.sampling.sample_square`.
+    `quantities` are among those of `square_flow`; `workers` are threads, as in
+    `isingflow.ising.sampling.sample_square`.
     """
     sample = sample_square(
         parameters.coupling,
@@ -171,30 +184,40 @@ def sampled_curves(parameters: SquareParameters, rng, *, workers=None) -> tuple[
         workers=workers,
     )
     rows, ending = _row_pair_curve(parameters, sample.packed)
-    levels = np.arange(parameters.steps + 1)
-    fits = [level for level in levels if 2 * 2 ** ((level + 1) // 2) <= parameters.side]
-    curves = []
-    for quantity, shape, per in (("pair marginal", (1, 2), "bond"), ("2x2 marginal", (2, 2), "window")):
-        counts = [window_counts(sample.packed, shape, level=int(level)) for level in fits]
-        series = marginal_series(counts, dof=shape[0] * shape[1], symmetry="flip")
-        exact = {}
-        if quantity == "pair marginal":
-            exact = pair_series(exact_pair_correlations(parameters.coupling, fits, parameters.side))
-            exact |= {"reference": "exact", "asymptote_exact": rows.asymptote_exact}
-            exact |= {"asymptote": rows.asymptote, "asymptote_error": rows.asymptote_error}
-        curves.append(
-            _record(
-                parameters,
-                quantity=quantity,
-                per=per,
-                levels=fits,
-                length=[math.sqrt(2) ** level for level in fits],
-                **exact,
-                **ending._asdict(),
-                **series,
-            )
-        )
-    return (*curves, rows)
+    return tuple(
+        _window_curve(parameters, sample.packed, quantity, rows, ending) if quantity in WINDOWS else rows
+        for quantity in quantities
+    )
+
+
+def _window_curve(parameters, packed, quantity, rows, ending):
+    shape = WINDOWS[quantity]
+    reach = max(shape)
+    levels = [n for n in range(parameters.steps + 1) if reach * 2 ** ((n + 1) // 2) <= parameters.side]
+    if not levels:
+        raise ParameterError(f"a window of {shape[0]} x {shape[1]} is larger than a lattice of side {parameters.side}")
+
+    def counted(level):
+        return counts_of_blocks(lambda spins: window_counts(spins, shape, level=level), packed)
+
+    series = marginal_series(
+        [counted(level) for level in levels], dof=math.prod(shape), symmetry="flip", samples=parameters.samples
+    )
+    exact = {}
+    if quantity == "pair marginal":
+        exact = pair_series(exact_pair_correlations(parameters.coupling, levels, parameters.side))
+        exact |= {"reference": "exact", "asymptote_exact": rows.asymptote_exact}
+        exact |= {"asymptote": rows.asymptote, "asymptote_error": rows.asymptote_error}
+    return _record(
+        parameters,
+        quantity=quantity,
+        per="bond" if quantity == "pair marginal" else "window",
+        levels=levels,
+        length=[math.sqrt(2) ** level for level in levels],
+        **exact,
+        **ending._asdict(),
+        **series,
+    )
 
 
 def _record(parameters, **fields):
@@ -214,9 +237,9 @@ def _row_pair_curve(parameters, packed):
     counts = [pair_counts(packed, ((0, r), (r, 0))) for r in distances.tolist()]
     far = max(parameters.side // 4, 1)
     tail = pair_counts(packed, ((0, far), (far, 0)))
-    series = marginal_series(counts, dof=2, symmetry="flip")
+    series = marginal_series(counts, dof=2, symmetry="flip", samples=parameters.samples)
     correlations, replicates = correlations_of_pairs([*counts, tail])
-    ending, limit, limits = row_ending(distances, correlations, replicates)
+    ending, limit, limits = row_ending(distances, correlations, replicates, side=parameters.side)
     asymptote = {}
     if ending.regime == "saturating":
         nearest, limits = np.append(correlations[0], replicates[:, 0]), np.append(limit, limits)
@@ -243,7 +266,7 @@ def _row_pair_curve(parameters, packed):
     return curve, ending
 
 
-def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.ndarray]:
+def row_ending(distances, correlations, replicates, *, side) -> tuple[Ending, float, np.ndarray]:
     """Tell regime and scale from correlations along rows; the last one, from far away, tells the phase.
 
     Parameters
@@ -254,12 +277,14 @@ def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.n
         float64 (n + 1,): ``c_r`` at the distances, then the one far away.
     replicates : numpy.ndarray
         float64 (blocks, n + 1): delete-one-block replicates.
+    side : int
+        Of the torus, lattice constants.
 
     Returns
     -------
     Ending
         "saturating" with a scale not longer than the distances; else "critical" where the correlation reaches far, with
-        the exponent of ``c_r``; else "undetermined".
+        the exponent of ``c_r``, what the torus changes at ``K_c`` taken off; else "undetermined".
     limit, limits : float, numpy.ndarray
         Where it is saturating, the correlation at infinite distance, ``m^2`` in the ordered phase, and its replicates.
     """
@@ -267,20 +292,25 @@ def row_ending(distances, correlations, replicates) -> tuple[Ending, float, np.n
     r, values, rows = distances[fitted], correlations[:-1][fitted], replicates[:, :-1][:, fitted]
     bounds = ([-np.inf, LOG_SCALES[0]], [np.inf, LOG_SCALES[1]])
 
-    def fitted_by(model, amplitude):
-        fit = jackknifed_fit(model, [amplitude, 0.5], values, rows, bounds=bounds)
+    def fitted_by(model, shape, amplitude):
+        start = [amplitude, 0.5]
+        fit = jackknifed_fit(lambda s: s[0] * shape(math.exp(s[1])), start, values, rows, bounds=bounds)
         scale, error = math.exp(fit.parameters[1]), fit.errors[1]
         resolved = scale <= r[-1] and ROUNDING < error < LARGEST_RELATIVE_ERROR
-        return fit, Ending("saturating", scale, scale * error) if resolved else UNDETERMINED
+        words = described(f"{model} of <s s'>", r)
+        found = Ending("saturating", scale, scale * error) if resolved else UNDETERMINED
+        return fit, found._replace(fit=words)
 
     if correlations[0] <= 0 or not (jackknife_errors(replicates) > 0).all():
         return UNDETERMINED, 0.0, np.zeros(len(replicates))
     if correlations[-1] < SIGNIFICANT * jackknife_errors(replicates)[-1]:
-        _, ending = fitted_by(lambda s: s[0] * decay.disordered(r, math.exp(s[1])), correlations[0])
+        _, ending = fitted_by("one-excitation decay", lambda scale: decay.disordered(r, scale), correlations[0])
         return ending, 0.0, np.zeros(len(replicates))
-    fit, ending = fitted_by(lambda s: s[0] * (1 + decay.ordered(r, math.exp(s[1]))), correlations[-1])
-    if ending is UNDETERMINED and (values > 0).all():
-        return power_law(r, values, rows), 0.0, np.zeros(len(replicates))
+    fit, ending = fitted_by("two-excitation decay to m^2", lambda scale: 1 + decay.ordered(r, scale), correlations[-1])
+    if ending.regime == "undetermined" and (values > 0).all():
+        finite_size = decay.critical_on_torus(r, side)
+        ending = power_law("<s s'> on a torus", r, values / finite_size, rows / finite_size)
+        return ending, 0.0, np.zeros(len(replicates))
     return ending, fit.parameters[0], fit.replicates[:, 0]
 
 

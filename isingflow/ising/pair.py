@@ -47,6 +47,35 @@ def relative_entropy(correlation, other) -> float:
     return total
 
 
+def jensen_shannon(correlation, other) -> float:
+    """Return the Jensen-Shannon divergence of two pairs with correlations ``c_p`` and ``c_q``, in nats.
+
+    Parameters
+    ----------
+    correlation, other : float
+        ``c_p`` and ``c_q``, dimensionless, in [-1, 1].
+
+    Returns
+    -------
+    float
+        At most ln 2, which opposite pairs have.
+
+    Raises
+    ------
+    ParameterError
+        If a correlation is not finite or out of range.
+
+    Examples
+    --------
+    >>> round(jensen_shannon(1.0, -1.0), 9)
+    0.693147181
+    """
+    p = finite("correlation", correlation, low=-1.0, high=1.0)
+    q = finite("other", other, low=-1.0, high=1.0)
+    middle = (p + q) / 2
+    return (relative_entropy(p, middle) + relative_entropy(q, middle)) / 2
+
+
 def correlation_from_relative_entropy(value, correlation) -> float:
     """Return the ``c_q`` below ``c_p`` at which `relative_entropy` takes this value: its inverse.
 
