@@ -425,7 +425,7 @@ def test_archives_keep_residual_networks_and_unequal_widths_apart(tmp_path):
         (lambda: square_flow(0.4, side=100, steps=6, rng=1), "divisible by 8, got side=100"),
         (lambda: square_flow(0.4, side=64, samples=5, rng=1), "samples must be at least 20"),
         (lambda: square_flow(-0.4, rng=1), "coupling must be greater than 0"),
-        (lambda: square_flow(0.4, quantity="coupling", scheme="wilson"), "scheme must be one of"),
+        (lambda: square_flow(0.4, quantity="coupling", scheme="wilsn"), "did you mean 'wilson'"),
         (lambda: square_flow(0.4, quantity="coupling", side=8), "takes no side"),
         (lambda: square_flow(0.4, side=64, algorithm="metropolis", rng=1), "algorithm must be one of"),
         (

@@ -12,8 +12,8 @@ from isingflow.resampling import block_sums
 BLOCKS = 20
 
 
-def marginal_series(levels, *, dof, symmetry, share=1.0) -> dict:
-    """Estimate forward, reverse and step curves from counts at every level of the same configurations.
+def marginal_series(levels, *, dof, symmetry, share=1.0, paired=True) -> dict:
+    """Estimate forward, reverse and step curves from counts at every level.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ def marginal_series(levels, *, dof, symmetry, share=1.0) -> dict:
         Folding, as in `isingflow.divergence.discrete.Counts.fold`.
     share : float
         Factor from a window's value to what the curve is per.
+    paired : bool
+        Whether all levels are those of the same configurations.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def marginal_series(levels, *, dof, symmetry, share=1.0) -> dict:
     counts = [Counts(level, dof).fold(symmetry) for level in levels]
 
     def against(p, q):
-        return kl_divergence(p, q, blocks=BLOCKS, paired=True)
+        return kl_divergence(p, q, blocks=BLOCKS, paired=paired)
 
     forward = [against(counts[0], level) for level in counts[1:]]
     reverse = [against(level, counts[0]) for level in counts[1:]]
