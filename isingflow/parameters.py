@@ -356,7 +356,7 @@ class TruncationParameters:
     scheme : str
         A recursion of `isingflow.ising.couplings`, or "exact first step".
     side : int
-        Side of the tori, at least 4.
+        Side of the torus of level 0, at least ``2 * 2**ceil(steps/2)``.
     samples : int
         Configurations at every level; at least 20, one for each jackknife block.
     steps : int
@@ -374,10 +374,10 @@ class TruncationParameters:
             self,
             coupling=finite("coupling", self.coupling, above=0.0, high=LARGEST_SAMPLED),
             scheme=choice("scheme", self.scheme, SCHEMES),
-            side=whole("side", self.side, low=4),
             samples=whole("samples", self.samples, low=20),
-            steps=whole("steps", self.steps),
+            steps=whole("steps", self.steps, high=60),
         )
+        _store(self, side=whole("side", self.side, low=2 * 2 ** ((self.steps + 1) // 2)))
 
 
 def shrinking_widths(first, last, *, depth) -> tuple:

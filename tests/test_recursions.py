@@ -153,7 +153,7 @@ def test_ladder_curve_is_reproducible():
     assert first.error.tobytes() == again.error.tobytes()
 
 
-@pytest.mark.parametrize("coupling", [0.4, 0.5])
+@pytest.mark.parametrize("coupling", [0.4, K_C, 0.5])
 def test_exact_first_step_has_the_true_windows(coupling):
     """Windows of lattices sampled at the exact couplings are those of decimated lattices, sampled apart."""
     true = sampled_curves(SquareParameters(coupling=coupling, side=32, samples=512, steps=1), 3, workers=1)[:2]
@@ -183,15 +183,17 @@ def test_pairs_of_nearest_neighbour_couplings(scheme, levels):
     assert (windows.value[1:] + 5 * windows.error[1:] > pairs.value[1:]).all()
 
 
-def test_wilson_windows_on_the_enumerated_torus():
+def test_wilson_windows_on_enumerated_tori():
     pairs, windows = truncated_curves(0.35, scheme="wilson", steps=2, side=4, samples=4096, rng=8)
-    spins = square.configurations(4)
-    corner = (spins[:, :2, :2].reshape(-1, 4) > 0) @ [1, 2, 4, 8]
-    flow = couplings.flow(0.35, scheme="wilson", steps=2)
-    laws = [np.bincount(corner, law(*row, 0)) for row in flow]
+    laws = []
+    for side, (nearest, diagonal) in zip((4, 3, 2), couplings.flow(0.35, scheme="wilson", steps=2), strict=True):
+        corner = (square.configurations(side)[:, :2, :2].reshape(-1, 4) > 0) @ [1, 2, 4, 8]
+        weights = square.boltzmann_probabilities(nearest, side=side, diagonal=diagonal)
+        laws.append(np.bincount(corner, weights))
     exact = np.array([relative_entropy(laws[0], one) for one in laws])
     assert np.abs(pulls(windows.value, windows.error, exact)).max() < 5
-    both = [np.bincount((corner & 3), law(*row, 0)) for row in flow]
+    assert np.abs(pulls(windows.value, windows.error, 1.6 * exact)).max() > 5
+    both = [one.reshape(4, 4).sum(axis=0) for one in laws]
     exact = np.array([relative_entropy(both[0], one) for one in both])
     assert np.abs(pulls(pairs.value, pairs.error, exact)).max() < 5
 
@@ -219,6 +221,7 @@ def test_curves_end_before_couplings_too_large():
         (lambda: first_step(0.3, side=3, samples=128, rng=1), "side must be at least 4"),
         (lambda: first_step(-0.3, side=4, samples=128, rng=1), "coupling must be greater than 0"),
         (lambda: truncated_curves(0.3, scheme="exact", rng=1), "scheme must be one of"),
+        (lambda: truncated_curves(0.3, scheme="wilson", side=7, rng=1), "side must be at least 8"),
         (lambda: truncated_curves(0.3, scheme="wilson", samples=19, rng=1), "samples must be at least 20"),
     ],
 )

@@ -310,7 +310,8 @@ def truncated_curves(
 ) -> tuple[LevelCurve, LevelCurve]:
     """Return the marginal curves that a recursion predicts: of windows sampled at its couplings, level by level.
 
-    They differ from the true ones (`isingflow.square_flow`) by what the recursion truncates.
+    They differ from the true ones (`isingflow.square_flow`) by what the recursion truncates. The lattice of level n has
+    ``side**2 / 2**n`` spins: it is sampled on a torus of so many, its side rounded to a whole one.
 
     Parameters
     ----------
@@ -321,7 +322,7 @@ def truncated_curves(
     steps : int
         Levels after level 0, at least 1; "migdal-kadanoff" has one for every two.
     side : int
-        Side of the tori sampled at every level, at least 4.
+        Side of the torus of level 0, at least 2 after all steps: ``2 * 2**ceil(steps/2)``.
     samples : int
         Configurations of every law, at least 20.
     rng : numpy.random.Generator or int
@@ -345,7 +346,7 @@ def truncated_curves(
     --------
     >>> pairs, windows = truncated_curves(0.3, scheme="maris-kadanoff", steps=2, side=16, samples=128, rng=1)
     >>> pairs.quantity, pairs.exact.round(5).tolist()
-    ('pair marginal, maris-kadanoff', [0.0, 0.00655, 0.02445])
+    ('pair marginal, maris-kadanoff', [0.0, 0.00655, 0.02444])
     """
     given = {"coupling": coupling, "scheme": scheme, "steps": steps, "side": side, "samples": samples}
     return truncated(TruncationParameters(**given), rng, workers=workers)
@@ -362,10 +363,11 @@ def truncated(parameters: TruncationParameters, rng, *, workers=None) -> tuple[L
         flow = couplings.flow(coupling, scheme=scheme, steps=parameters.steps // stride)
     laws = _samplable(flow)
     levels = stride * np.arange(len(laws))
-    spins = [torus.spins(law) for law in laws]
+    sides = [round(torus.side / math.sqrt(2) ** level) for level in levels.tolist()]
+    spins = [torus._replace(side=side).spins(law) for law, side in zip(laws, sides, strict=True)]
     only_nearest = [not any(law[1:]) for law in laws]
-    known = zip(laws[:, 0], only_nearest, strict=True)
-    bonds = [square.bond_correlation(k, side=torus.side) if nearest else math.nan for k, nearest in known]
+    known = zip(laws[:, 0], only_nearest, sides, strict=True)
+    bonds = [square.bond_correlation(k, side=side) if nearest else math.nan for k, nearest, side in known]
     too_large = ("couplings-too-large",) if len(laws) < len(flow) else ()
     curves = []
     for quantity, shape, per in WINDOWS:
