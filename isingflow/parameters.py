@@ -20,6 +20,11 @@ from isingflow.errors import ParameterError
 
 LARGEST_COUPLING = 100.0
 ALGORITHMS = ("auto", "heat-bath", "replicas", "strips", "swendsen-wang", "wolff")
+EXACT_STEP = "exact first step"
+SCHEMES = ("nearest-neighbour", "maris-kadanoff", "wilson", "migdal-kadanoff", EXACT_STEP)
+LARGEST_SAMPLED = 1.0
+"""Sum of ``K1`` and ``K2`` beyond which less than a spin in a thousand is turned, and samples say little."""
+
 ENSEMBLES = ("conditional", "weights")
 ACTIVATIONS = ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear")
 LEAKY_SLOPE = 0.01
@@ -338,6 +343,41 @@ class SquareParameters:
             algorithm=choice("algorithm", self.algorithm, ALGORITHMS),
         )
         decimation_steps(self.steps, self.side)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TruncationParameters:
+    """A recursion of the couplings whose predictions for windows of spins are to be sampled.
+
+    Attributes
+    ----------
+    coupling : float
+        ``K`` of level 0, dimensionless, in (0, 1].
+    scheme : str
+        A recursion of `isingflow.ising.couplings`, or "exact first step".
+    side : int
+        Side of the torus of level 0, at least ``2 * 2**ceil(steps/2)``.
+    samples : int
+        Configurations at every level; at least 20, one for each jackknife block.
+    steps : int
+        Levels after level 0, at least 1.
+    """
+
+    coupling: float
+    scheme: str
+    side: int = 64
+    samples: int = 512
+    steps: int = 4
+
+    def __post_init__(self):
+        _store(
+            self,
+            coupling=finite("coupling", self.coupling, above=0.0, high=LARGEST_SAMPLED),
+            scheme=choice("scheme", self.scheme, SCHEMES),
+            samples=whole("samples", self.samples, low=20),
+            steps=whole("steps", self.steps, high=60),
+        )
+        _store(self, side=whole("side", self.side, low=2 * 2 ** ((self.steps + 1) // 2)))
 
 
 def shrinking_widths(first, last, *, depth) -> tuple:

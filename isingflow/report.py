@@ -161,6 +161,35 @@ def phases(archive: Archive) -> str:
     return "\n".join(lines)
 
 
+def truncation(archive: Archive) -> str:
+    """Return the truncation errors: the marginals that recursions predict beside the true ones, a line a point.
+
+    The error of a difference is that of two independent samples.
+    """
+    families = archive.families()
+    true = {
+        (curve.quantity, curve.control_value, level): (curve.value[index], curve.error[index])
+        for name in ("square/pair marginal", "square/2x2 marginal")
+        for curve in families.get(name, [])
+        for index, level in enumerate(curve.levels.tolist())
+    }
+    lines = [_RULE, "Truncation errors of recursions: D(p_0||p_n) in nats, per bond (pair) or window (2x2)"]
+    lines.append(f"{'K':>10} {'marginal':>9} {'recursion':<18} n {'true':>14} {'recursion':>14} {'difference':>14}")
+    for family, curves in families.items():
+        quantity, _, scheme = family.removeprefix("square/").partition(", ")
+        for curve in curves:
+            for index, level in enumerate(curve.levels.tolist()):
+                value, error = curve.value[index], curve.error[index]
+                known = true.get((quantity, curve.control_value, level))
+                if scheme and level and known:
+                    difference = with_error(value - known[0], math.hypot(error, known[1]))
+                    lines.append(
+                        f"{curve.control_value:>10.7g} {quantity.split()[0]:>9} {scheme:<18} {level} "
+                        f"{with_error(*known):>14} {with_error(value, error):>14} {difference:>14}"
+                    )
+    return "\n".join([*lines, _RULE])
+
+
 def networks(archive: Archive) -> str:
     """Return what the curves of networks come to, a line each, and the distances of points and histograms."""
     lines = []

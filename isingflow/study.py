@@ -17,7 +17,7 @@ import numpy as np
 import isingflow
 from isingflow import executors
 from isingflow.archive import Archive
-from isingflow.flow import chain, network, square
+from isingflow.flow import chain, network, recursions, square
 from isingflow.flow.phases import (
     INVERSES,
     activation_histogram,
@@ -33,18 +33,23 @@ from isingflow.network.propagation import propagate
 from isingflow.network.published import ORDERS, list_networks, read_network
 from isingflow.parameters import (
     INPUTS,
+    SCHEMES,
     VARIANCES,
     ChainParameters,
     EnsembleParameters,
     NetworkParameters,
     PublishedParameters,
     SquareParameters,
+    TruncationParameters,
     choice,
     whole,
 )
 from isingflow.seeding import checked_seed, stream
 
 BIAS_VARIANCE = 0.05
+COUPLINGS = (0.30, 0.40, CRITICAL_COUPLING, 0.46, 0.50)
+"""Of the square lattice: below, at and above the critical one."""
+
 WEIGHT_VARIANCES = (1.5, 1.760955, 2.5)
 """Below, at and above the edge of chaos at this bias variance."""
 
@@ -100,9 +105,8 @@ def compare_tasks(*, quick=False, inputs="digits") -> tuple:
     """
     choice("inputs", inputs, INPUTS)
     chains = [ChainParameters(coupling=coupling, sites=2**11 if quick else None) for coupling in (0.4, 0.8, 1.2)]
-    couplings = (0.30, 0.40, CRITICAL_COUPLING, 0.46, 0.50)
     lattice = {"side": 64, "samples": 120, "steps": 6} if quick else {"side": 256, "samples": 240, "steps": 8}
-    lattices = [SquareParameters(coupling=coupling, **lattice) for coupling in couplings]
+    lattices = [SquareParameters(coupling=coupling, **lattice) for coupling in COUPLINGS]
 
     def ensembles(weight_variances, *, networks, width, depth, **kind):
         return [
@@ -187,6 +191,35 @@ def network_tasks(*, quick=False, inputs="digits") -> tuple:
     )
 
 
+def truncation_tasks(*, quick=False) -> tuple:
+    """Return the tasks of `truncation`: for each coupling the true marginals, and those of every recursion.
+
+    Parameters
+    ----------
+    quick : bool
+        Small tori, half a minute instead of several.
+
+    Returns
+    -------
+    tuple
+        Records of `isingflow.parameters`, which `run` takes.
+
+    Examples
+    --------
+    >>> [type(task).__name__ for task in truncation_tasks(quick=True)][4:7]
+    ['SquareParameters', 'TruncationParameters', 'TruncationParameters']
+    """
+    lattice = {"side": 32, "samples": 1024, "steps": 4} if quick else {"side": 64, "samples": 4096, "steps": 4}
+    return (
+        *(SquareParameters(coupling=coupling, **lattice) for coupling in COUPLINGS),
+        *(
+            TruncationParameters(coupling=coupling, scheme=scheme, **lattice)
+            for coupling in COUPLINGS
+            for scheme in SCHEMES
+        ),
+    )
+
+
 def _run_chain(task, seed):
     return (chain.coupling_curve(task), *chain.sampled_curves(task, stream(seed, task, "spins")))
 
@@ -194,6 +227,10 @@ def _run_chain(task, seed):
 def _run_square(task, seed):
     schemes = [square.coupling_curve(task.coupling, scheme=scheme, steps=task.steps) for scheme in square.NEAREST_ONLY]
     return (*schemes, *square.sampled_curves(task, stream(seed, task, "spins"), workers=1))
+
+
+def _run_truncation(task, seed):
+    return recursions.truncated(task, stream(seed, task, "spins"), workers=1)
 
 
 def _run_ensemble(task, seed):
@@ -226,6 +263,7 @@ def _pair(source, seed):
 _RUN = {
     ChainParameters: _run_chain,
     SquareParameters: _run_square,
+    TruncationParameters: _run_truncation,
     EnsembleParameters: _run_ensemble,
     PublishedParameters: _run_published,
 }
@@ -237,6 +275,8 @@ def cost(task) -> float:
         return 0.05 + 5e-8 * task.sites * task.samples
     if isinstance(task, SquareParameters):
         return 0.3 + 5e-8 * task.side**2 * task.samples
+    if isinstance(task, TruncationParameters):
+        return 0.3 + 1e-6 * task.side**2 * task.samples  # heat bath for some
     neurons = task.networks * sum(task.network.widths[1:])
     if isinstance(task, PublishedParameters):
         return 0.1 + neurons * max(task.network.widths) * (6e-9 + 4e-11 * task.samples)
@@ -431,6 +471,39 @@ def networks(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, 
             histograms += preactivation_histograms(_pair(inputs, seed)[:1], task.network, rng=rng, **shown)
     lines = (_network_scale_line(),)
     return Archive(curves, lines, _provenance(started, seed, command), histograms=tuple(histograms))
+
+
+def truncation(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archive:
+    """Hold the marginals that recursions of the couplings predict against the true ones of the square lattice.
+
+    Parameters
+    ----------
+    seed : int
+        Root seed, from 0 to 2**64 - 1.
+    workers : int
+        Processes, at least 1; the numbers do not depend on it.
+    quick
+        As for `truncation_tasks`.
+    progress : callable, optional
+        As for `run`.
+    command : str
+        What the archive says it was made by.
+
+    Returns
+    -------
+    Archive
+        Curves of neighbouring pairs and of 2x2 windows: "pair marginal" and "2x2 marginal" of decimated configurations,
+        and the same with the name of each recursion.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    curves = run(truncation_tasks(quick=quick), seed=seed, workers=workers, progress=progress)
+    marginals = tuple(curve for curve in curves if curve.quantity.startswith(("pair marginal", "2x2 marginal")))
+    return Archive(marginals, provenance=_provenance(started, seed, command))
 
 
 def published(

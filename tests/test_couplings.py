@@ -3,9 +3,9 @@
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
-from scipy.optimize import brentq
 
 from isingflow.errors import ParameterError
 from isingflow.ising import couplings, square
@@ -44,30 +44,73 @@ def test_first_step_on_the_4x4_torus(coupling):
     assert math.log(law.sum()) == pytest.approx(16 * square.log_partition(coupling, side=4), rel=1e-14)
 
 
-@pytest.mark.parametrize(("scheme", "fixed"), [("maris-kadanoff", 0.506981), ("migdal-kadanoff", 0.304689)])
-def test_fixed_points(scheme, fixed):
-    found = brentq(lambda k: couplings.flow(k, scheme=scheme, steps=1)[1, 0] - k, 0.2, 0.6, xtol=1e-15)
-    assert found == pytest.approx(fixed, abs=5e-7)
+FIXED = {"maris-kadanoff": (0.506981,), "wilson": (1 / 3, 1 / 9), "migdal-kadanoff": (0.304689,)}
+
+
+@pytest.mark.parametrize("scheme", FIXED)
+def test_fixed_points(scheme):
+    found = couplings.fixed_point(scheme)
+    assert found.couplings == pytest.approx(FIXED[scheme], abs=5e-7)
+    assert couplings.RECURSIONS[scheme].step(*found.couplings) == pytest.approx(found.couplings, abs=1e-15)
+    assert found.length**2 == pytest.approx(2 ** couplings.RECURSIONS[scheme].levels, rel=1e-15)
+    assert found.length**found.thermal_exponent == pytest.approx(found.eigenvalues[0], rel=1e-14)
+    assert found.nu == 1 / found.thermal_exponent
+
+
+@pytest.mark.parametrize(("scheme", "factor"), [("maris-kadanoff", 3 / 8), ("migdal-kadanoff", 1 / 2)])
+def test_fixed_points_to_12_digits(scheme, factor):
+    with mpmath.workdps(30):
+        k = mpmath.findroot(lambda k: factor * mpmath.log(mpmath.cosh(4 * k)) - k, 0.4)
+        slope = 4 * factor * mpmath.tanh(4 * k)
+    found = couplings.fixed_point(scheme)
+    assert found.couplings == pytest.approx([float(k)], rel=1e-13)
+    assert found.eigenvalues == pytest.approx([float(slope)], rel=1e-13)
 
 
 def test_wilson_fixed_point():
-    assert couplings.RECURSIONS["wilson"].step(1 / 3, 1 / 9) == pytest.approx((1 / 3, 1 / 9), rel=1e-15)
+    found = couplings.fixed_point("wilson")
+    assert found.couplings == pytest.approx((1 / 3, 1 / 9), rel=1e-15)
+    assert found.eigenvalues == pytest.approx([(2 + math.sqrt(10)) / 3, (2 - math.sqrt(10)) / 3], rel=1e-14)
+    assert found.nu == pytest.approx(math.log(math.sqrt(2)) / math.log((2 + math.sqrt(10)) / 3), rel=1e-14)
     # one relevant direction: from the critical coupling the flow passes by
-    critical = brentq(lambda k: runs_away("wilson", k) - 0.5, 0.2, 0.6, xtol=1e-15)
-    flow = couplings.flow(critical, scheme="wilson", steps=24)
+    flow = couplings.flow(couplings.critical_coupling("wilson"), scheme="wilson", steps=24)
     np.testing.assert_allclose(flow[-1], [1 / 3, 1 / 9], atol=1e-4)
 
 
-def runs_away(scheme, coupling):
-    return couplings.flow(coupling, scheme=scheme, steps=100)[-1, 0] == math.inf
+@pytest.mark.parametrize("scheme", couplings.RECURSIONS)
+def test_slopes_are_those_of_the_step(scheme):
+    recursion = couplings.RECURSIONS[scheme]
+    at = np.array([0.37, 0.12][: couplings.flow(0.3, scheme=scheme, steps=0).shape[1]])
+    for column, way in enumerate(np.eye(len(at)) * 1e-6):
+        slope = np.subtract(recursion.step(*(at + way)), recursion.step(*(at - way))) / 2e-6
+        np.testing.assert_allclose(np.array(recursion.slopes(*at))[:, column], slope, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("scheme", "critical"), [("maris-kadanoff", 0.506981), ("migdal-kadanoff", 0.304689), ("wilson", 0.392)]
-)
-def test_flows_part_at_the_fixed_point(scheme, critical):
-    assert couplings.flow(critical * 0.99, scheme=scheme, steps=40)[-1, 0] < 1e-6
-    assert runs_away(scheme, critical * 1.01)
+@pytest.mark.parametrize("scheme", FIXED)
+def test_flows_part_at_the_critical_coupling(scheme):
+    critical = couplings.critical_coupling(scheme)
+    for sign, end in ((-1, 0.0), (1, math.inf)):
+        assert couplings.flow(critical * (1 + sign * 1e-14), scheme=scheme, steps=200)[-1, 0] == end
+    if scheme != "wilson":
+        assert critical == couplings.fixed_point(scheme).couplings[0]
+
+
+def test_departure_is_the_eigenvalue():
+    """Two flows part by the eigenvalue at every step: the exponent without the linearised step."""
+    for scheme in FIXED:
+        found = couplings.fixed_point(scheme)
+        critical = couplings.critical_coupling(scheme)
+        flows = [couplings.flow(critical + shift, scheme=scheme, steps=14)[:, 0] for shift in (-1e-7, 1e-7)]
+        gap = flows[1] - flows[0]
+        assert gap[14] / gap[13] == pytest.approx(found.eigenvalues[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("ask", [couplings.fixed_point, couplings.critical_coupling])
+def test_truncation_says_that_it_has_no_fixed_point(ask):
+    with pytest.raises(ParameterError, match=r"no fixed point but 0 and infinity.*'maris-kadanoff', 'wilson'"):
+        ask("nearest-neighbour")
+    with pytest.raises(ParameterError, match="did you mean 'wilson'"):
+        ask("wilsn")
 
 
 @pytest.mark.parametrize("coupling", [0.2, 0.5, 2.0, 100.0])

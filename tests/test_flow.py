@@ -145,8 +145,8 @@ def test_windows_of_which_too_little_is_seen():
     assert 400 < least < most < 2000
     assert "coverage below 90%" in square_flow(0.3, samples=least, **few).flags
     assert "coverage below 90%" not in square_flow(0.3, samples=most, **few).flags
-    with pytest.raises(ParameterError, match="a window of 4 x 4 is larger than a lattice of side 7"):
-        square_flow(0.3, quantity="4x4 marginal", side=7, steps=0, samples=20, rng=1)
+    with pytest.raises(ParameterError, match="4 x 4, decimated once, needs a side of 8, got side=6"):
+        square_flow(0.3, quantity="4x4 marginal", side=6, steps=1, samples=20, rng=1)
 
 
 @pytest.mark.parametrize("scheme", square_room.NEAREST_ONLY)
@@ -452,7 +452,7 @@ def test_archives_keep_residual_networks_and_unequal_widths_apart(tmp_path):
         (lambda: square_flow(0.4, side=100, steps=6, rng=1), "divisible by 8, got side=100"),
         (lambda: square_flow(0.4, side=64, samples=5, rng=1), "samples must be at least 20"),
         (lambda: square_flow(-0.4, rng=1), "coupling must be greater than 0"),
-        (lambda: square_flow(0.4, quantity="coupling", scheme="wilson"), "scheme must be one of"),
+        (lambda: square_flow(0.4, quantity="coupling", scheme="wilsn"), "did you mean 'wilson'"),
         (lambda: square_flow(0.4, quantity="coupling", side=8), "takes no side"),
         (lambda: square_flow(0.4, side=64, algorithm="metropolis", rng=1), "algorithm must be one of"),
         (

@@ -84,6 +84,7 @@ def loaded_by(statement):
         ("import isingflow", {"numba", "numpy", "scipy", "h5py", "matplotlib", "sklearn", "torch"}),
         ("from isingflow.cli import main; main(['--help'])", {"numba", "scipy", "h5py", "matplotlib", "sklearn"}),
         ("import isingflow.plotting.compare", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
+        ("import isingflow.plotting.truncation", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.plotting.phases", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.archive", {"numba", "matplotlib", "sklearn", "scipy"}),
         ("import isingflow.network.published", {"numba", "h5py", "matplotlib", "sklearn"}),
@@ -160,6 +161,19 @@ def test_public_names():
         ("ising.decimation", "pair_correlation", "(spins)"),
         ("ising.decimation", "windows", "(spins, shape)"),
         ("ising.couplings", "flow", "(coupling, *, scheme, steps)"),
+        ("ising.couplings", "fixed_point", "(scheme)"),
+        ("ising.couplings", "critical_coupling", "(scheme)"),
+        ("flow.recursions", "first_step", "(coupling, *, side, samples, rng, workers=None)"),
+        (
+            "flow.recursions",
+            "sampled_coupling_curve",
+            "(coupling, *, scheme, steps=8, side=32, samples=1024, rng=None, workers=None)",
+        ),
+        (
+            "flow.recursions",
+            "truncated_curves",
+            "(coupling, *, scheme, steps=4, side=64, samples=512, rng=None, workers=None)",
+        ),
         (
             "network.meanfield",
             "fixed_point_variance",

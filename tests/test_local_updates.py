@@ -13,6 +13,7 @@ from scipy.stats import chi2, norm
 
 from isingflow.ising import _multispin, chains, square
 from isingflow.ising.chains import HeatBath, MultiSpin
+from isingflow.ising.sampling import sample_square
 
 RARE = 2 * norm.sf(5)
 ALL = 2**64 - 1
@@ -245,3 +246,13 @@ def test_every_state_is_reached(make, side):
         chain.run(1, 1)
         seen.update(((to_spins(chain.rows(), side).reshape(64, -1) > 0) @ (1 << np.arange(side * side))).tolist())
     assert len(seen) == 2 ** (side * side)
+
+
+def test_a_diagonal_coupling_orders_from_a_cold_start():
+    """A hot start at these couplings leaves stripes in some lattices of 64."""
+    spins = sample_square(0.42, diagonal=0.21, side=32, samples=1024, chains=64, burn_in=50, thin=1, rng=1).spins
+    assert (np.abs(spins.mean(axis=(1, 2))) > 0.9).all()
+    below = chains.start(64, 32, np.random.default_rng(1), coupling=0.25, diagonal=0.12, field=0.0)
+    assert len(np.unique(below)) > 64
+    above = chains.start(64, 32, np.random.default_rng(1), coupling=0.25, diagonal=0.14, field=0.0)
+    assert set(np.unique(above).tolist()) == {0, 2**32 - 1}

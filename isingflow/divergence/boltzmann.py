@@ -476,6 +476,8 @@ class LadderEstimate:
         float64 (blocks,) arrays: the estimates without each block of all states at once.
     free_energies : numpy.ndarray
         float64 (states,): ``ln Z_k - ln Z_p``, nats, of p, of the states between as given, and of q.
+    free_energy_replicates : numpy.ndarray
+        float64 (blocks, states): the same without each block of all states at once.
     overlap : float
         One minus the second eigenvalue of the overlap matrix of all states, from 0 to 1: small where the ladder has a
         gap.
@@ -487,6 +489,7 @@ class LadderEstimate:
     stderr: float
     replicates: Divergences
     free_energies: np.ndarray
+    free_energy_replicates: np.ndarray
     overlap: float
 
 
@@ -557,14 +560,17 @@ def ladder(p, q, between, *, blocks=20) -> LadderEstimate:
     def without(block):
         kept = labels != block
         rest, left = exponents[:, kept], np.bincount(owners[kept])
-        return _ends(_log_weights(rest, left, _solve(rest, left, found)))
+        free_energies = _solve(rest, left, found)
+        return _ends(_log_weights(rest, left, free_energies)), free_energies
 
-    all_replicates = _stacked(without(block) for block in range(blocks))
+    ends, free_energies = zip(*map(without, range(blocks)), strict=True)
+    all_replicates = _stacked(ends)
     return LadderEstimate(
         **_ends(weights)._asdict(),
         stderr=math.sqrt((blocks - 1) * np.var(all_replicates.value)),
         replicates=all_replicates,
         free_energies=found + steps @ origin,
+        free_energy_replicates=np.array(free_energies) + steps @ origin,
         overlap=overlap,
     )
 

@@ -394,8 +394,8 @@ def statistics_of(given, error, blocks) -> list[np.ndarray]:
 def by_jackknife(found, double, blocks, *, paired, diagnostics, flags, **about) -> KLEstimate:
     """Return an estimate from what the jackknife found, and from the error at twice the block length."""
     diagnostics = {**diagnostics, "blocks": blocks}
-    if paired:
-        diagnostics["replicates"] = found.replicates_p
+    both = {"replicates_p": found.replicates_p, "replicates_q": found.replicates_q}
+    diagnostics |= {"replicates": found.replicates_p} if paired else both
     if not math.isfinite(found.error):  # without some block there is no estimate
         return KLEstimate(found.value, math.inf, diagnostics=diagnostics, flags=(*flags, "no-error"), **about)
     if math.isfinite(found.curvature_error):

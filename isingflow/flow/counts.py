@@ -60,11 +60,11 @@ def _check_coverage(levels, samples):
     return (f"coverage below {LOW_COVERAGE:.0%}",) if coverage < LOW_COVERAGE else ()
 
 
-def marginal_series(levels, *, dof, symmetry, samples, share=1.0) -> dict:
-    """Estimate forward, reverse, step and Jensen-Shannon curves from counts at every level of the same configurations.
+def marginal_series(levels, *, dof, symmetry, samples, share=1.0, paired=True) -> dict:
+    """Estimate forward, reverse, step and Jensen-Shannon curves from counts at every level.
 
-    Windows of one configuration are no independent observations, nor are those of two levels: the bias differs from
-    what the estimators take off, and so what the delete-one-block jackknife finds of it is taken off too.
+    Windows of one configuration are no independent observations, nor are those of two levels of it: the bias differs
+    from what the estimators take off, and so what the delete-one-block jackknife finds of it is taken off too.
 
     Parameters
     ----------
@@ -78,6 +78,8 @@ def marginal_series(levels, *, dof, symmetry, samples, share=1.0) -> dict:
         Configurations.
     share : float
         Factor from a window's value to what the curve is per.
+    paired : bool
+        Whether all levels are those of the same configurations.
 
     Returns
     -------
@@ -93,9 +95,12 @@ def marginal_series(levels, *, dof, symmetry, samples, share=1.0) -> dict:
     flags = [*_check_coverage(counts, samples)]
 
     def against(p, q, divergence=kl_divergence):
-        found = divergence(p, q, blocks=BLOCKS, paired=True)
-        bias = (BLOCKS - 1) * (found.diagnostics["replicates"].mean() - found.value)
-        return dataclasses.replace(found, value=found.value - float(bias))
+        found = divergence(p, q, blocks=BLOCKS, paired=paired)
+        replicates = [
+            found.diagnostics[name] for name in (["replicates"] if paired else ["replicates_p", "replicates_q"])
+        ]
+        bias = (BLOCKS - 1) * sum(float(one.mean()) - found.value for one in replicates)
+        return dataclasses.replace(found, value=found.value - bias)
 
     forward = [against(counts[0], level) for level in counts[1:]]
     reverse = [against(level, counts[0]) for level in counts[1:]]

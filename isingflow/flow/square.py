@@ -12,6 +12,7 @@ import numpy as np
 from isingflow.curve import LevelCurve, ScaleLine
 from isingflow.errors import ParameterError
 from isingflow.flow.counts import correlations_of_pairs, counts_of_blocks, marginal_series, pair_series
+from isingflow.flow.recursions import sampled_coupling_curve
 from isingflow.flow.scale import (
     LARGEST_RELATIVE_ERROR,
     UNDETERMINED,
@@ -71,17 +72,19 @@ def square_flow(
         Nearest-neighbour ``K``, dimensionless, in (0, 100].
     quantity : str
         "coupling": between infinite lattices with the couplings of level 0 and n of a recursion, per site, exact for
-        what it is. "pair marginal" (per bond) and "2x2 marginal", "2x3 marginal", "3x3 marginal", "4x4 marginal" (per
-        window): of sampled configurations before and after `steps` sqrt(2) decimations. "row pair marginal" (per bond):
-        neighbours along rows after decimation by every factor up to 16, and the scale read off them.
-    scheme : {"nearest-neighbour", "maris-kadanoff", "migdal-kadanoff"}
+        what it is; of "wilson" between equal tori, sampled. "pair marginal" (per bond) and "2x2 marginal", "2x3
+        marginal", "3x3 marginal", "4x4 marginal" (per window): of sampled configurations before and after `steps`
+        sqrt(2) decimations. "row pair marginal" (per bond): neighbours along rows after decimation by every factor up
+        to 16, and the scale read off them.
+    scheme : {"nearest-neighbour", "maris-kadanoff", "wilson", "migdal-kadanoff"}
         Recursion of "coupling".
     steps : int
         Levels after level 0, at least 1; "migdal-kadanoff" has one of length 2 for every two.
     rng : numpy.random.Generator or int, optional
         For the sampled quantities.
     **settings
-        ``side``, ``samples``, ``algorithm`` of `isingflow.parameters.SquareParameters`.
+        ``side``, ``samples``, ``algorithm`` of `isingflow.parameters.SquareParameters`; of "coupling" with "wilson"
+        ``side`` and ``samples`` of `isingflow.flow.recursions.sampled_coupling_curve`.
 
     Returns
     -------
@@ -103,7 +106,9 @@ def square_flow(
     [0.0, 0.03182, 0.08631, 0.11151, 0.11392]
     """
     quantity = choice("quantity", quantity, ("coupling", *WINDOWS, "row pair marginal"))
-    choice("scheme", scheme, NEAREST_ONLY)
+    choice("scheme", scheme, couplings.RECURSIONS)
+    if quantity == "coupling" and scheme not in NEAREST_ONLY:
+        return sampled_coupling_curve(coupling, scheme=scheme, steps=steps, rng=rng, **settings)
     if quantity == "coupling":
         if settings:
             raise ParameterError(f"a coupling curve takes no {', '.join(sorted(settings))}: nothing is sampled")
@@ -194,8 +199,10 @@ def _window_curve(parameters, packed, quantity, rows, ending):
     shape = WINDOWS[quantity]
     reach = max(shape)
     levels = [n for n in range(parameters.steps + 1) if reach * 2 ** ((n + 1) // 2) <= parameters.side]
-    if not levels:
-        raise ParameterError(f"a window of {shape[0]} x {shape[1]} is larger than a lattice of side {parameters.side}")
+    if len(levels) < 2:
+        raise ParameterError(
+            f"a window of {shape[0]} x {shape[1]}, decimated once, needs a side of {2 * reach}, got side={parameters.side}"
+        )
 
     def counted(level):
         return counts_of_blocks(lambda spins: window_counts(spins, shape, level=level), packed)

@@ -73,19 +73,25 @@ def odd_rows(side) -> np.ndarray:
     return rows
 
 
-def start(lattices, side, rng, *, coupling, field, **_) -> np.ndarray:
+COLD = 0.38
+"""``K1 + K2`` from which on a lattice with a diagonal coupling starts cold: what is critical where they are equal."""
+
+
+def start(lattices, side, rng, *, coupling, field, diagonal=0.0, **_) -> np.ndarray:
     """Return packed rows to start from, uint64 (lattices, side, words).
 
-    Hot below the critical coupling. From there on cold: all spins along the field; without one with a sign of its own
-    for each lattice, and alternating for a negative coupling that an even side and the field admit.
+    Hot below the critical coupling, or, with a ferromagnetic diagonal coupling, its sum with that below `COLD`: a hot
+    start in the ordered phase leaves stripes, which take for ever to go. From there on cold: all spins along the
+    field; without one with a sign of its own for each lattice, and alternating for a negative coupling that an even
+    side and the field admit.
 
     Parameters
     ----------
     lattices, side : int
     rng : numpy.random.Generator
         Advanced.
-    coupling, field : float
-        ``K1`` and ``H``, dimensionless; further couplings do not matter.
+    coupling, field, diagonal : float
+        ``K1``, ``H`` and ``K2``, dimensionless; further couplings do not matter.
 
     Returns
     -------
@@ -97,7 +103,8 @@ def start(lattices, side, rng, *, coupling, field, **_) -> np.ndarray:
     [[[7], [7], [7]], [[7], [7], [7]]]
     """
     words = row_words(side)
-    if abs(coupling) < CRITICAL_COUPLING or (coupling < 0 and side % 2):
+    ordered = abs(coupling) >= CRITICAL_COUPLING or (coupling > 0 and diagonal > 0 and coupling + diagonal >= COLD)
+    if not ordered or (coupling < 0 and side % 2):
         return rng.integers(0, 2**64, (lattices, side, words), np.uint64) & uniform_rows(side)
     checkered = coupling < 0 and abs(field) < -4 * coupling
     cold = odd_rows(side) if checkered else uniform_rows(side)
