@@ -67,24 +67,32 @@ def clusters_in_a_lattice(rows):
     return math.ceil(1 / np.mean(magnetizations**2))
 
 
-def bond_of_lattices(algorithm, side, coupling, lattices, records):
-    """The bond correlation of each lattice over a run of an algorithm that starts in equilibrium."""
-    rng = np.random.default_rng(22)
-    kinds = {
-        "heat-bath": (chains.HeatBath, {"diagonal": 0.0, "plaquette": 0.0}, 64),
-        "replicas": (chains.MultiSpin, {"strips": False}, 64),
-        "strips": (chains.MultiSpin, {"strips": True}, 1),
-        "swendsen-wang": (chains.Clusters, {"single": False}, 1),
-        "wolff": (chains.Clusters, {"single": True}, 1),
-    }
-    kind, settings, together = kinds[algorithm]
-    starts = equilibrium(side, coupling, lattices)
-    every = {"swendsen-wang": 1, "wolff": clusters_in_a_lattice(starts)}.get(algorithm, SWEEPS)
-    means = []
-    for rows in np.split(starts, lattices // together):
-        chain = kind(rows, side, rng, coupling=coupling, field=0.0, **settings)
-        means.append(chain.run(every, records)[0].mean(axis=0))
-    return np.concatenate(means) / (2 * side**2)
+class Runs:
+    """Runs of an algorithm that start in equilibrium, one for each lattice, to be prolonged."""
+
+    def __init__(self, algorithm, side, coupling, lattices):
+        rng = np.random.default_rng(22)
+        kinds = {
+            "heat-bath": (chains.HeatBath, {"diagonal": 0.0, "plaquette": 0.0}, 64),
+            "replicas": (chains.MultiSpin, {"strips": False}, 64),
+            "strips": (chains.MultiSpin, {"strips": True}, 1),
+            "swendsen-wang": (chains.Clusters, {"single": False}, 1),
+            "wolff": (chains.Clusters, {"single": True}, 1),
+        }
+        kind, settings, together = kinds[algorithm]
+        starts = equilibrium(side, coupling, lattices)
+        self.every = {"swendsen-wang": 1, "wolff": clusters_in_a_lattice(starts)}.get(algorithm, SWEEPS)
+        settings |= {"coupling": coupling, "field": 0.0}
+        self.chains = [kind(rows, side, rng, **settings) for rows in np.split(starts, lattices // together)]
+        self.bonds, self.records, self.totals = 2 * side**2, 0, np.zeros(lattices)
+
+    def prolong(self, records):
+        """Return mean and standard error of the bond correlation, from the mean of each lattice so far."""
+        more = [chain.run(self.every, records)[0].sum(axis=0) for chain in self.chains]
+        self.totals += np.concatenate(more)
+        self.records += records
+        means = self.totals / (self.records * self.bonds)
+        return means.mean(), np.std(means, ddof=1) / math.sqrt(len(means))
 
 
 def compare(algorithm, side, coupling, largest_error):
@@ -95,14 +103,11 @@ def compare(algorithm, side, coupling, largest_error):
     wanted = (spread / side / largest_error) ** 2
     most = side**2 * (64 if algorithm == "heat-bath" else 1)
     lattices = 64 * math.ceil(min(1.5 * wanted, most) / 64)
-    records = max(FEWEST_RECORDS, math.ceil(wanted / lattices))
-    while True:
-        found = bond_of_lattices(algorithm, side, coupling, lattices, records)
-        error = float(np.std(found, ddof=1)) / math.sqrt(lattices)
-        if error < largest_error:
-            break
-        records = math.ceil(1.3 * records * (error / largest_error) ** 2)
-    assert abs(found.mean() - square.bond_correlation(coupling, side=side)) < t.isf(RARE / 2, lattices - 1) * error
+    runs = Runs(algorithm, side, coupling, lattices)
+    found, error = runs.prolong(max(FEWEST_RECORDS, math.ceil(wanted / lattices)))
+    while error >= largest_error:
+        found, error = runs.prolong(math.ceil(runs.records * (1.1 * (error / largest_error) ** 2 - 1)))
+    assert abs(found - square.bond_correlation(coupling, side=side)) < t.isf(RARE / 2, lattices - 1) * error
 
 
 @pytest.mark.parametrize(("algorithm", "side", "coupling"), [case for case in CASES if case not in LONG])
@@ -111,10 +116,9 @@ def test_energy_of_the_torus(algorithm, side, coupling):
 
 
 def test_a_coupling_off_is_noticed():
-    found = bond_of_lattices("replicas", 64, 0.4 * 1.002, 512, 300)
-    error = float(np.std(found, ddof=1)) / math.sqrt(512)
+    found, error = Runs("replicas", 64, 0.4 * 1.002, 512).prolong(300)
     assert error < 1e-4
-    assert abs(found.mean() - square.bond_correlation(0.4, side=64)) > t.isf(RARE / 2, 511) * error
+    assert abs(found - square.bond_correlation(0.4, side=64)) > t.isf(RARE / 2, 511) * error
 
 
 @pytest.mark.slow

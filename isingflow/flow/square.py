@@ -200,9 +200,8 @@ def _window_curve(parameters, packed, quantity, rows, ending):
     reach = max(shape)
     levels = [n for n in range(parameters.steps + 1) if reach * 2 ** ((n + 1) // 2) <= parameters.side]
     if len(levels) < 2:
-        raise ParameterError(
-            f"a window of {shape[0]} x {shape[1]}, decimated once, needs a side of {2 * reach}, got side={parameters.side}"
-        )
+        wanted = f"a window of {shape[0]} x {shape[1]}, decimated once, needs a side of {2 * reach}"
+        raise ParameterError(f"{wanted}, got side={parameters.side}")
 
     def counted(level):
         return counts_of_blocks(lambda spins: window_counts(spins, shape, level=level), packed)
