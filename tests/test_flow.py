@@ -44,7 +44,10 @@ def pulls(curve, name="value"):
 # chain
 
 
-@pytest.mark.parametrize(("coupling", "field", "factor"), [(0.4, 0.0, 2), (1.2, 0.0, 2), (0.8, 0.0, 3), (0.7, 0.2, 2)])
+@pytest.mark.parametrize(
+    ("coupling", "field", "factor"),
+    [(0.4, 0.0, 2), (1.2, 0.0, 2), (0.8, 0.0, 3), (0.8, 0.0, 5), (0.7, 0.2, 2), (0.7, 0.2, 3), (0.7, 0.2, 5)],
+)
 def test_chain_windows_against_the_exact_ones(coupling, field, factor):
     settings = {"factor": factor, "steps": 4, "sites": factor**4 * 16, "samples": 400}
     curve = chain_flow(coupling, field, quantity="window marginal", rng=1, **settings)
@@ -97,31 +100,35 @@ def test_error_bars_are_honest():
 # square lattice
 
 
-@pytest.mark.parametrize("coupling", [0.30, 0.50])
+@pytest.mark.parametrize("coupling", [0.30, 0.36, 0.40, 0.46, 0.50, 0.60])
 def test_square_pairs_against_the_exact_ones(coupling):
-    curves = square_room.sampled_curves(SquareParameters(coupling=coupling, side=64, samples=200, steps=6), rng=3)
-    pairs, windows, rows = curves
+    parameters = SquareParameters(coupling=coupling, side=128, samples=300, steps=8)
+    pairs, windows, rows = curves = square_room.sampled_curves(parameters, rng=3)
     assert [curve.quantity for curve in curves] == list(square_room.MARGINALS)
     for name in ("value", "reverse", "jensen_shannon"):
         assert np.abs(pulls(pairs, name)).max() < 5
-    assert np.abs(pulls(rows)).max() < 5
+        assert np.abs(pulls(rows, name)).max() < 5
+    assert rows.levels.tolist() == list(range(1, 17))
     assert rows.regime == "saturating"
     assert rows.fit == pairs.fit != ""
     assert abs(rows.scale - square.correlation_length(coupling)) < 5 * rows.scale_error
+    assert rows.scale_error < 0.1 * rows.scale
     assert abs(pairs.asymptote - pairs.asymptote_exact) < 5 * pairs.asymptote_error
     # four spins hold two of the pairs and more: no less relative entropy than one pair
     assert np.all(windows.value[1:] > pairs.value[1:])
 
 
 def test_at_the_critical_coupling_rows_have_the_torus_formula_and_diagonals_none():
-    parameters = SquareParameters(coupling=square.CRITICAL_COUPLING, side=32, samples=400, steps=4)
+    parameters = SquareParameters(coupling=square.CRITICAL_COUPLING, side=128, samples=1000, steps=8)
     pairs, _, rows = square_room.sampled_curves(parameters, rng=4)
     assert np.isnan(pairs.exact[1::2]).all()
     assert np.isfinite(pairs.exact[::2]).all()
     assert np.abs(pulls(pairs)).max() < 5
     assert np.abs(pulls(rows)).max() < 5
-    on_plane = [square.correlation(parameters.coupling, r, direction="row") for r in (1, 4)]
-    assert pair.relative_entropy(*on_plane) != pytest.approx(pairs.exact[4], rel=0.1)
+    on_plane = [square.correlation(parameters.coupling, r, direction="row") for r in (1, 16)]
+    assert pair.relative_entropy(*on_plane) != pytest.approx(pairs.exact[8], rel=0.05)
+    assert rows.regime == "critical"
+    assert rows.exponent == pytest.approx(0.25, abs=0.01)
 
 
 def test_larger_windows_hold_more():
