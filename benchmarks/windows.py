@@ -5,8 +5,8 @@ bound of windows of more than five spins is one addition to a single table for e
 other counts, numpy's count of the set bits of the packed words; of decimation and blocks, a copy of the words.
 
 And 10^9 spins against a target: decimated once and by two, and their 3x3 windows counted, in five seconds. Compiled
-loops leave other threads alone, so that a caller with two cores gives each half of the lattices; the time is that of the
-processor for the slower thread, and by the clock, which other programs share.
+loops leave other threads alone, so that a caller with two cores gives each half of the lattices. The time is the
+processor's for the slower thread, and that by the clock, which other programs share.
 """
 
 import concurrent.futures
@@ -179,7 +179,7 @@ def target(rng):
                 assert sum(counted) == samples * TARGET_SIDE**2
             processor, clock = np.median(seconds, axis=0)
             print(
-                f"  {name:<6} {cores} core{'s' * (cores > 1)}: {processor:5.2f} s, {processor / TARGET_SECONDS:.0%} of the "
+                f"  {name:<6} on {cores} of the cores: {processor:5.2f} s, {processor / TARGET_SECONDS:.0%} of the "
                 f"{TARGET_SECONDS:g} s wanted; {clock:.2f} s by the clock"
             )
 
