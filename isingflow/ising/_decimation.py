@@ -9,12 +9,15 @@ Loops over whole arrays, and by strides that stand in the code, are what LLVM ve
 import numpy as np
 from numba import njit
 
+ROUNDS = 5
+"""In which 32 bits come side by side: every other one of a word."""
+
 NOTHING, EVERYTHING = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)
 def every(row, stride, kept):
-    """Copy every `stride`-th spin of a row."""
+    """Copy every `stride`-th spin of a row, or word."""
     for k in range(len(kept)):
         kept[k] = row[stride * k]
 
@@ -34,55 +37,87 @@ def keep_spins(spins, down, right, stagger, kept):
 
 
 @njit(cache=True, nogil=True)
-def close_up(words, right, groups):
-    """Move bits 0, `right`, 2 `right`, ... of each word side by side: those of neighbouring groups, in rounds.
-
-    Before round ``n`` the groups of ``2**n`` bits stand where uint64 `groups` ``[n]`` is set, `right` times as far
-    apart as they are long.
-    """
-    for n in range(len(words)):
-        words[n] &= groups[0]
-    for joined in range(1, len(groups)):
-        gap = np.uint64((right - 1) << (joined - 1))
-        for n in range(len(words)):
-            words[n] = (words[n] | (words[n] >> gap)) & groups[joined]
+def stretch(width, words, right):
+    """Return how many words of a row become one: its 64 kept spins are spread over `right` words, if there are many."""
+    return right if words > 1 else width
 
 
 @njit(cache=True, nogil=True)
-def keep_rows(lattice, width, top, left, down, right, stagger, groups, loose, kept):
-    """Decimate a lattice, uint64 (rows * width), to `kept` (rows, words); `loose` has `width` words for each row."""
+def find_kept(width, left, right, stagger, groups, rows, tables):
+    """Write to uint64 `tables` (3, rows * words), for each word of the rows that are kept from, padded to stretches:
+
+    its first kept spin, a mask of all of them once it is bit 0, and their place in the word that they come to.
+    """
     # a word holds so many kept spins, and one more where its first one is among the `rest`
     least, rest = 64 // right, 64 % right
-    for y in range(len(kept)):
-        first = left + stagger * (y % 2)
-        source = (top + down * y) * width
-        for k in range(width):
-            loose[y * width + k] = lattice[source + k] >> np.uint64(first) if first < 64 else NOTHING
-            first += (least + (first < rest)) * right - 64
-    close_up(loose, right, groups)
-    kept[:] = NOTHING
-    for y in range(len(kept)):
-        first = left + stagger * (y % 2)
-        place = 0
+    length = tables.shape[1] // rows
+    tables[:] = NOTHING
+    for y in range(rows):
+        first, place = left + stagger * (y % 2), 0
         for k in range(width):
             found = least + (first < rest)
             if found:
-                word, bit = loose[y * width + k], place % 64
-                kept[y, place // 64] |= word << np.uint64(bit)
-                if bit + found > 64:
-                    kept[y, place // 64 + 1] |= word >> np.uint64(64 - bit)
+                tables[0, y * length + k] = first
+                tables[1, y * length + k] = groups[0]
+                tables[2, y * length + k] = place % 64
             place += found
             first += found * right - 64
 
 
 @njit(cache=True, nogil=True)
-def keep_bits(words, down, right, stagger, groups, kept):
+def close_up(words, first, mask, places, gaps, groups):
+    """Move the spins of each word that are kept side by side and to their place, neighbouring groups in rounds.
+
+    After round ``n`` the groups of up to ``2**(n + 1)`` bits stand where ``groups[n + 1]`` is set, ``gaps[n]`` closer
+    to their neighbours. All is uint64.
+    """
+    for n in range(len(words)):
+        word = (words[n] >> first[n]) & mask[n]
+        for joined in range(ROUNDS):
+            word = (word | (word >> gaps[joined])) & groups[joined + 1]
+        words[n] = word << places[n]
+
+
+@njit(cache=True, nogil=True)
+def join(words, stride, joined):
+    """Write the bits set in any of `stride` words at a time."""
+    for n in range(len(joined)):
+        word = words[stride * n]
+        for k in range(1, stride):
+            word |= words[stride * n + k]
+        joined[n] = word
+
+
+@njit(cache=True, nogil=True)
+def keep_rows(lattice, width, top, down, tables, gaps, groups, loose, rows, kept):
+    """Decimate a lattice, uint64 (rows * width), to `kept` (rows * words); `loose` is as long as `tables` are."""
+    length = len(loose) // rows
+    if down == 1 and length == width:
+        every(lattice, 1, loose)
+    else:
+        for y in range(rows):
+            for k in range(width):
+                loose[y * length + k] = lattice[(top + down * y) * width + k]
+    close_up(loose, tables[0], tables[1], tables[2], gaps, groups)
+    together = len(loose) // len(kept)
+    if together == 1:
+        join(loose, 1, kept)
+    elif together == 2:
+        join(loose, 2, kept)
+    else:
+        join(loose, together, kept)
+
+
+@njit(cache=True, nogil=True)
+def keep_bits(words, down, right, stagger, gaps, groups, kept):
     """Decimate uint64 `words` (samples, rows, words), from row and column 0 on."""
     samples, rows, width = words.shape
-    lattices = words.reshape(samples, rows * width)
-    loose = np.empty(kept.shape[1] * width, np.uint64)
+    lattices, theirs = words.reshape(samples, rows * width), kept.reshape(samples, kept[0].size)
+    loose = np.zeros(kept[0].size * stretch(width, kept.shape[2], right), np.uint64)
+    tables = np.empty((3, len(loose)), np.uint64)
+    find_kept(width, 0, right, stagger, groups, kept.shape[1], tables)
     for sample in range(samples):
-        keep_rows(lattices[sample], width, 0, 0, down, right, stagger, groups, loose, kept[sample])
+        keep_rows(lattices[sample], width, 0, down, tables, gaps, groups, loose, kept.shape[1], theirs[sample])
 
 
 @njit(cache=True, nogil=True)
@@ -141,17 +176,18 @@ def compare_bits(digits, number, equal, more):
 
 
 @njit(cache=True, nogil=True)
-def majority_bits(words, size, groups, blocks):
+def majority_bits(words, size, gaps, groups, blocks):
     """Overwrite uint64 `blocks` (samples, rows, words), bits for the ties, with the majority in each block of `words`.
 
     The lattice decimated by `size` from each site of a block on: these are counted, for 64 blocks at once.
     """
     samples, rows, width = words.shape
-    lattices = words.reshape(samples, rows * width)
-    loose = np.empty(blocks.shape[1] * width, np.uint64)
-    kept = np.empty(blocks.shape[1:], np.uint64)
-    bits = kept.reshape(-1)
-    equal = np.empty_like(bits)
+    lattices, theirs = words.reshape(samples, rows * width), blocks.reshape(samples, blocks[0].size)
+    loose = np.zeros(blocks[0].size * stretch(width, blocks.shape[2], size), np.uint64)
+    tables = np.empty((size, 3, len(loose)), np.uint64)
+    for left in range(size):
+        find_kept(width, left, size, 0, groups, blocks.shape[1], tables[left])
+    bits, equal = np.empty(blocks[0].size, np.uint64), np.empty(blocks[0].size, np.uint64)
     places = 0
     while size * size >> places:
         places += 1
@@ -160,9 +196,9 @@ def majority_bits(words, size, groups, blocks):
         digits[:] = NOTHING
         for top in range(size):
             for left in range(size):
-                keep_rows(lattices[sample], width, top, left, size, size, 0, groups, loose, kept)
+                keep_rows(lattices[sample], width, top, size, tables[left], gaps, groups, loose, blocks.shape[1], bits)
                 add_bits(bits, digits)
         compare_bits(digits, size * size // 2, equal, bits)
-        found = blocks[sample].reshape(-1)
+        found = theirs[sample]
         for n in range(len(bits)):
             found[n] = bits[n] | (equal[n] & found[n])

@@ -15,6 +15,7 @@ On the lattice of level ``n`` neighbours have displacement ``2^{n/2}`` along a r
 (``n`` even) or ``2^{(n-1)/2}`` along a diagonal (``n`` odd).
 """
 
+import functools
 import math
 
 import numpy as np
@@ -69,11 +70,17 @@ def _square(spins):
     return packed
 
 
-def _groups(spacing):
-    """Bits of a word that are `spacing` apart, as groups of 1, 2, 4, ... that keep their density: uint64."""
-    rounds = (-(-64 // spacing) - 1).bit_length()
-    joined = [sum((2**2**n - 1) << first for first in range(0, 64, spacing << n)) % 2**64 for n in range(rounds + 1)]
-    return np.array(joined, np.uint64)
+@functools.lru_cache(maxsize=64)
+def _rounds(spacing, rounds):
+    """Return how bits of a word that are `spacing` apart come side by side, in rounds that join neighbouring groups.
+
+    By how much each round closes the gap, and the groups before the first and after each: tuples of uint64.
+    """
+    needed = min(rounds, (-(-64 // spacing) - 1).bit_length())
+    gaps = [(spacing - 1) << n if n < needed else 0 for n in range(rounds)]
+    sizes = [min(n, needed) for n in range(rounds + 1)]
+    groups = [sum((2**2**n - 1) << first for first in range(0, 64, spacing << n)) % 2**64 for n in sizes]
+    return tuple(map(np.uint64, gaps)), tuple(map(np.uint64, groups))
 
 
 def _kept(spins, down, right, stagger=0):
@@ -84,7 +91,7 @@ def _kept(spins, down, right, stagger=0):
         samples, rows, columns = spins.shape
         columns //= right
         words = np.empty((samples, rows // down, -(-columns // 64)), np.uint64)
-        _decimation.keep_bits(spins.words, down, right, stagger, _groups(right), words)
+        _decimation.keep_bits(spins.words, down, right, stagger, *_rounds(right, _decimation.ROUNDS), words)
         return PackedSpins(words, columns)
     *leading, rows, columns = spins.shape
     kept = np.empty((*leading, rows // down, columns // right), np.int8)
@@ -241,7 +248,7 @@ def block_majority(spins, size, *, rng=None):
     side //= size
     words = _tie_bits(rng, size, (math.prod(leading), side, -(-side // 64)))
     if isinstance(spins, PackedSpins):
-        _decimation.majority_bits(spins.words, size, _groups(size), words)
+        _decimation.majority_bits(spins.words, size, *_rounds(size, _decimation.ROUNDS), words)
         return PackedSpins(words, side)
     blocks = np.empty((*leading, side, side), np.int8)
     lattices, theirs = (one.reshape(-1, *one.shape[-2:]) for one in (spins, blocks))
