@@ -1,9 +1,10 @@
-"""Decimated lattices, their neighbours and windows, against dictionaries of sites and loops over them.
+"""Decimated and blocked lattices, their neighbours and windows, against dictionaries of sites and loops over them.
 
-Nothing here is left to chance: the configurations are fixed, the equalities exact.
+The configurations are fixed and the equalities exact. Only of ties there are statistics, with false alarms at 5 sigma.
 """
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 
 from isingflow.errors import ParameterError
 from isingflow.ising.decimation import (
+    block_majority,
     decimate,
+    decimate_by,
+    decimate_ring,
     pair_correlation,
     pair_counts,
     ring_window_counts,
@@ -331,6 +335,250 @@ def test_the_other_sublattice_would_be_seen(side):
     assert not np.array_equal(found, kept_spins(spins, 1, first=1))
 
 
+def naive_decimation(lattice, factor):
+    """Rows of a lattice by a dictionary of its sites."""
+    sites, side = sites_of(lattice)
+    kept = range(0, side, factor)
+    return [[sites[x, y] for x in kept] for y in kept]
+
+
+def divisors(number):
+    return [factor for factor in range(1, number + 1) if number % factor == 0]
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 6, 12, 30, 60, 63, 64, 65, 70, 72, 96, 126, 128, 129, 130, 192, 195, 210])
+def test_every_factor(side):
+    spins = configurations(2, side, side, seed=side)
+    packed = pack(spins)
+    for factor in divisors(side):
+        expected = [naive_decimation(lattice, factor) for lattice in spins]
+        found, bits = decimate_by(spins, factor), decimate_by(packed, factor)
+        assert found.dtype == np.int8
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(bits.spins(), expected)
+        assert not np.shares_memory(found, spins)
+        assert not np.shares_memory(bits.words, packed.words)
+
+
+@pytest.mark.parametrize("sites", [1, 2, 7, 12, 63, 64, 65, 128, 192, 210, 1000, 1155, 4096])
+def test_every_factor_of_a_ring(sites):
+    rings = configurations(2, 3, sites, seed=sites)
+    packed = pack(rings.reshape(6, 1, sites))
+    for factor in divisors(sites):
+        expected = [[[ring[x] for x in range(0, sites, factor)] for ring in some] for some in rings.tolist()]
+        found, bits = decimate_ring(rings, factor), decimate_ring(packed, factor)
+        assert found.dtype == np.int8
+        assert bits.shape == (6, 1, sites // factor)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(bits.spins().reshape(found.shape), expected)
+        np.testing.assert_array_equal(decimate_ring(rings[0, 0], factor), expected[0][0])
+
+
+@given(a=st.integers(1, 12), b=st.integers(1, 12), rest=st.integers(1, 5), seed=st.integers(0, 999))
+@law
+def test_factors_multiply(a, b, rest, seed):
+    spins = configurations(2, a * b * rest, a * b * rest, seed=seed)
+    for form in (spins, pack(spins)):
+        twice, once = decimate_by(decimate_by(form, a), b), decimate_by(form, a * b)
+        np.testing.assert_array_equal(np.asarray(twice), np.asarray(once))
+    rings = spins[:, 0]
+    for form in (rings, pack(rings[:, None])):
+        twice, once = decimate_ring(decimate_ring(form, a), b), decimate_ring(form, a * b)
+        np.testing.assert_array_equal(np.asarray(twice), np.asarray(once))
+
+
+@pytest.mark.parametrize("side", [2, 6, 64, 72, 136])
+def test_two_steps_are_a_factor_of_two(side):
+    spins = configurations(2, side, side, seed=side)
+    for form in (spins, pack(spins)):
+        for steps in range(2, deepest(side) + 1, 2):
+            found = decimate_by(form, 2 ** (steps // 2))
+            np.testing.assert_array_equal(np.asarray(decimate(form, steps=steps)), np.asarray(found))
+            # and from the rotated lattice in between
+            rotated = decimate(form, steps=steps - 1)
+            np.testing.assert_array_equal(np.asarray(decimate(rotated)), np.asarray(found))
+
+
+@pytest.mark.parametrize(("side", "factor"), [(12, 3), (66, 6), (70, 5), (128, 4)])
+def test_the_seam_of_a_decimated_torus_is_nowhere(side, factor):
+    spins = configurations(2, side, side)
+    for down, right in ((0, factor), (2 * factor, -factor), (side - factor, 2 * factor)):
+        moved = np.roll(spins, (down, right), axis=(1, 2))
+        for one, form in ((spins, moved), (pack(spins), pack(moved))):
+            expected = np.roll(np.asarray(decimate_by(one, factor)), (down // factor, right // factor), axis=(1, 2))
+            np.testing.assert_array_equal(np.asarray(decimate_by(form, factor)), expected)
+        rings, turned = spins[:, 1], np.roll(spins[:, 1], right, axis=1)
+        expected = np.roll(decimate_ring(rings, factor), right // factor, axis=1)
+        np.testing.assert_array_equal(decimate_ring(turned, factor), expected)
+    # a displacement that is no multiple brings in other spins
+    found = decimate_by(spins, factor)
+    other = decimate_by(np.roll(spins, 1, axis=2), factor)
+    assert not any(np.array_equal(other, np.roll(found, shift, axis=2)) for shift in range(side // factor))
+
+
+@pytest.mark.parametrize("level", [1, 3])
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3), (3, 3)])
+def test_windows_at_the_seam_of_the_rotated_lattice(level, shape):
+    spins = configurations(1, 24, 24)[0]
+    reach = 2 ** (level // 2)
+    offsets = window_offsets(shape, level)
+    kept = decimate(spins, steps=level)
+    rows, columns = kept.shape
+    found = windows(kept, shape)
+    at_the_seam = 0
+    for site, window in enumerate(found.tolist()):
+        y, k = divmod(site, columns)
+        y, x = reach * y, reach * (2 * k + y % 2)
+        at_the_seam += not all(0 <= y + dy < 24 and 0 <= x + dx < 24 for dy, dx in offsets)
+        assert window == [spins[(y + dy) % 24, (x + dx) % 24] for dy, dx in offsets]
+    assert 0 < at_the_seam < rows * columns
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 6])
+def test_windows_of_all_the_shifted_lattices(factor):
+    spins = configurations(2, 24, 24)
+    shifts = list(itertools.product(range(factor), repeat=2))
+    cut = [decimate_by(np.roll(spins, (-i, -j), axis=(1, 2)), factor) for i, j in shifts]
+    for shape in ((1, 2), (2, 2), (2, 3)):
+        together = sum(window_counts(one, shape) for one in cut)
+        offsets = [(factor * i, factor * j) for i in range(shape[0]) for j in range(shape[1])]
+        pairs = [(0, factor), (factor, 0)]
+        found = pair_counts(spins, pairs) if shape == (1, 2) else rolled_counts(spins, offsets)
+        np.testing.assert_array_equal(found, together)
+        if factor in (2, 4):
+            np.testing.assert_array_equal(window_counts(spins, shape, level=factor.bit_length() * 2 - 2), together)
+
+
+def naive_blocks(spins, size, ties):
+    """Majority of each block of (samples, L, L); of ties what an iterator of rows of spins says."""
+    side = spins.shape[1] // size
+    found = np.zeros((len(spins), side, side), int)
+    for sample in range(len(spins)):
+        for y in range(side):
+            row = next(ties)
+            for x in range(side):
+                total = sum(int(spins[sample, size * y + i, size * x + j]) for i in range(size) for j in range(size))
+                found[sample, y, x] = row[x] if total == 0 else (1 if total > 0 else -1)
+    return found
+
+
+def tie_spins(side, seed):
+    """Spins from the bits of numpy's words, the lowest first, a row beginning with a new word."""
+    rng = np.random.default_rng(seed)
+    while True:
+        bits = [
+            bit == "1" for _ in range(-(-side // 64)) for bit in reversed(f"{rng.integers(2**64, dtype='u8'):064b}")
+        ]
+        yield [1 if bit else -1 for bit in bits[:side]]
+
+
+@pytest.mark.parametrize(
+    ("side", "size"),
+    [
+        *[(2, 2), (3, 3), (6, 2), (6, 3), (12, 4), (20, 5), (66, 2), (66, 3), (66, 66), (70, 7), (72, 36), (128, 2)],
+        *[(132, 2), (192, 3), (198, 3), (130, 10), (129, 43), (140, 70)],
+    ],
+)
+def test_majority_of_blocks(side, size):
+    spins = configurations(3, side, side, seed=side)
+    spins[1] = np.where(configurations(side, side, seed=size) > 0, spins[1], spins[1, ::-1, ::-1])
+    expected = naive_blocks(spins, size, tie_spins(side // size, 5))
+    found, bits = block_majority(spins, size, rng=5), block_majority(pack(spins), size, rng=5)
+    assert found.dtype == np.int8
+    assert isinstance(bits, PackedSpins)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(bits.spins(), expected)
+    leading = spins.reshape(3, 1, side, side)[:, ::-1]
+    np.testing.assert_array_equal(block_majority(leading, size, rng=5)[:, 0], expected)
+
+
+@given(size=st.integers(2, 9), blocks=st.integers(1, 30), up=st.floats(0, 1), seed=st.integers(0, 999))
+@law
+def test_packed_and_unpacked_blocks(size, blocks, up, seed):
+    side = size * blocks
+    spins = np.where(np.random.default_rng(seed).random((2, side, side)) < up, 1, -1).astype(np.int8)
+    found, bits = block_majority(spins, size, rng=seed), block_majority(pack(spins), size, rng=seed)
+    np.testing.assert_array_equal(bits.spins(), found)
+    sums = spins.reshape(2, blocks, size, blocks, size).sum(axis=(2, 4), dtype=int)
+    np.testing.assert_array_equal(np.where(sums == 0, 0, found), np.sign(sums))
+    assert (sums != 0).all() or size % 2 == 0
+    flipped = block_majority(-spins, size, rng=seed)
+    # ties are decided by the same bits, whatever the spins
+    np.testing.assert_array_equal(flipped, np.where(sums == 0, found, -found))
+    if size % 2:
+        np.testing.assert_array_equal(block_majority(spins, size), found)
+        np.testing.assert_array_equal(block_majority(pack(-spins), size).spins(), -found)
+
+
+def fair(ups, ties):
+    """Whether so many of the ties turned up are within five standard deviations of half of them."""
+    return abs(ups - ties / 2) < 5 * np.sqrt(ties) / 2
+
+
+def test_ties_are_fair():
+    checkerboard = np.where(np.add.outer(np.arange(200), np.arange(200)) % 2 == 0, 1, -1).astype(np.int8)
+    spins = np.stack([checkerboard] * 20)
+    found = block_majority(spins, 2, rng=1) > 0
+    assert found.size == 200_000
+    assert fair(found.sum(), found.size)
+    # neighbours in a row, in a column, and blocks of different lattices are decided independently
+    for axis in range(3):
+        assert fair((found == np.roll(found, 1, axis=axis)).sum(), found.size)
+    # what prefers a direction by 2 % would be seen
+    assert not fair(0.51 * found.size, found.size)
+    # a seed and a generator of it are the same, another seed is not, and a generator moves on
+    rng = np.random.default_rng(1)
+    np.testing.assert_array_equal(block_majority(spins, 2, rng=rng) > 0, found)
+    again = block_majority(pack(spins), 2, rng=rng).spins() > 0
+    assert fair((again == found).sum(), found.size)
+    assert not np.array_equal(block_majority(spins, 2, rng=2) > 0, found)
+
+
+def test_odd_blocks_draw_nothing():
+    rng = np.random.default_rng(1)
+    state = rng.bit_generator.state
+    block_majority(configurations(9, 9), 3, rng=rng)
+    assert rng.bit_generator.state == state
+
+
+@pytest.mark.parametrize("order", ["read-only", "strided", "fortran"])
+def test_arrays_of_any_strides(order):
+    spins = configurations(2, 3, 12, 12)
+    if order == "read-only":
+        form = spins.copy()
+        form.setflags(write=False)
+    elif order == "strided":
+        form = np.repeat(np.repeat(spins, 2, axis=3), 3, axis=1)[:, ::3, :, ::2]
+    else:
+        form = np.asfortranarray(spins)
+    assert np.array_equal(form, spins)
+    np.testing.assert_array_equal(decimate(form), decimate(spins))
+    np.testing.assert_array_equal(decimate_by(form, 3), decimate_by(spins, 3))
+    np.testing.assert_array_equal(decimate_ring(form, 4), decimate_ring(spins, 4))
+    np.testing.assert_array_equal(block_majority(form, 2, rng=1), block_majority(spins, 2, rng=1))
+
+
+def test_nothing_but_the_result_takes_memory():
+    # as numpy allocates it: what compiled loops set aside, a lattice at most, is not seen
+    spins = configurations(64, 256, 256)
+    packed = pack(spins)
+    calls = [
+        (lambda one: decimate(one), 2),
+        (lambda one: decimate(one, steps=2), 4),
+        (lambda one: decimate_by(one, 4), 16),
+        (lambda one: block_majority(one, 2, rng=1), 4),
+    ]
+    for (call, share), form in itertools.product(calls, (spins, packed)):
+        whole = spins.nbytes if form is spins else packed.words.nbytes
+        call(form)
+        tracemalloc.start()
+        found = call(form)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < whole / share * 1.15 + 2**15
+        del found
+
+
 @pytest.mark.parametrize("side", [*range(2, 20), 64, 65, 126, 128, 130, 200])
 def test_packed_pair_correlation(side):
     spins = configurations(3, side, side, seed=side)
@@ -357,7 +605,15 @@ RINGS = np.ones((2, 12), np.int8)
 
 
 @pytest.mark.parametrize(
-    "function", [decimate, pair_correlation, lambda s: windows(s, (1, 2)), lambda s: window_counts(s, (1, 2))]
+    "function",
+    [
+        decimate,
+        pair_correlation,
+        lambda s: windows(s, (1, 2)),
+        lambda s: window_counts(s, (1, 2)),
+        lambda s: decimate_by(s, 2),
+        lambda s: block_majority(s, 2, rng=1),
+    ],
 )
 @pytest.mark.parametrize(
     ("spins", "message"),
@@ -387,6 +643,26 @@ def test_what_is_no_lattice(function, spins, message):
         (lambda: decimate(np.ones((6, 6), np.int8), steps=3), "divisible by 4, got side=6; .* at most 2"),
         (lambda: decimate(np.ones((3, 3), np.int8)), "divisible by 2, got side=3; this side admits at most 0"),
         (lambda: decimate(np.ones((6, 3), np.int8), steps=2), "divisible by 4, got side=6"),
+        (lambda: decimate_by(UP, 0), "factor must be at least 1, got 0"),
+        (lambda: decimate_by(UP, 1.0), "factor must be a whole number"),
+        (lambda: decimate_by(UP, 3), "factor 3 needs a side divisible by it, got 4"),
+        (lambda: decimate_by(pack(UP), 8), "factor 8 needs a side divisible by it, got 4"),
+        (lambda: decimate_by(UP[:, :2], 2), "original square lattice .* got a rotated one"),
+        (lambda: decimate_by(pack(UP[:, :2]), 2), "original square lattice .* got a rotated one"),
+        (lambda: decimate_ring(RINGS, 0), "factor must be at least 1, got 0"),
+        (lambda: decimate_ring(RINGS, 5), "factor 5 needs a number of sites divisible by it, got 12"),
+        (lambda: decimate_ring(RINGS * 0, 2), "values -1 and \\+1 only"),
+        (lambda: decimate_ring(np.int8(1), 1), r"spins must have shape \(..., sites\), got \(\)"),
+        (lambda: decimate_ring(pack(RINGS), 2), r"packed rings must have shape \(samples, 1, sites\)"),
+        (lambda: decimate_ring(RINGS[:, :0], 1), "must not be empty"),
+        (lambda: block_majority(UP, 2), "even size have ties, .* got size=2 and rng=None; pass rng, .* or take an odd"),
+        (lambda: block_majority(pack(UP), 4), "even size have ties"),
+        (lambda: block_majority(UP, 2, rng="dice"), "rng must be a numpy Generator or a non-negative integer"),
+        (lambda: block_majority(UP[:3, :3], 3, rng=-1), "rng must be a numpy Generator or a non-negative integer"),
+        (lambda: block_majority(UP, 3), "size 3 needs a side divisible by it, got 4"),
+        (lambda: block_majority(UP, 1, rng=1), "size must be at least 2, got 1"),
+        (lambda: block_majority(UP, 8, rng=1), "size 8 needs a side divisible by it, got 4"),
+        (lambda: block_majority(UP[:, :2], 2, rng=1), "original square lattice .* got a rotated one"),
         (lambda: windows(UP, 2), r"shape must be a pair \(rows, columns\), got 2"),
         (lambda: windows(UP, (2, 2, 2)), "shape must be a pair"),
         (lambda: windows(UP, (0, 2)), "window rows must be at least 1"),

@@ -21,6 +21,7 @@ from isingflow import (
 from isingflow.divergence import boltzmann, discrete, gaussian, neighbours, ratio
 from isingflow.divergence.estimate import with_error
 from isingflow.errors import InfiniteDivergenceWarning
+from isingflow.ising import square
 from isingflow.ising.chain import ChainRing, ChainWindow
 from isingflow.ising.square import SquareTorus
 
@@ -125,6 +126,97 @@ def test_folding():
     assert len(counts.fold("flip+reflect").total) == 6  # of 16 windows of 4 spins
     with pytest.raises(ParameterError, match="folding needs all"):
         Counts([[1, 2, 3]]).fold("flip")
+
+
+# By Burnside's lemma, patterns that every operation leaves alone, over the operations. Of the rectangle: as they are,
+# rows exchanged, columns exchanged, both; of the square also quarter turns and both diagonals. Then the same followed
+# by the flip: none where a spin stays in its place, else 2 for each of the cycles, all of them even.
+BURNSIDE = {
+    (1, 4): (16 + 16 + 4 + 4 + 0 + 0 + 4 + 4) / 8,
+    (2, 2): (16 + 4 + 4 + 4 + 2 * 2 + 2 * 8 + 0 + 4 + 4 + 4 + 2 * 2 + 0) / 16,
+    (2, 3): (64 + 8 + 16 + 8 + 0 + 8 + 0 + 8) / 8,
+    (3, 3): (512 + 64 + 64 + 32 + 2 * 8 + 2 * 64 + 0) / 16,
+    (4, 4): (2**16 + 3 * 2**8 + 2 * 2**4 + 2 * 2**10 + 0 + 3 * 2**8 + 2 * 2**4 + 0) / 16,
+}
+
+
+@pytest.mark.parametrize("shape", BURNSIDE)
+def test_classes_of_windows(shape):
+    rows, columns = shape
+    spins = rows * columns
+    for one in (shape, shape[::-1]):
+        classes = discrete.symmetry_classes(spins, "flip+reflect", one)
+        assert classes.max() + 1 == len(set(classes.tolist())) == BURNSIDE[shape]
+    assert discrete.symmetry_classes(spins, "flip", shape).max() + 1 == 2 ** (spins - 1)
+    assert discrete.symmetry_classes(spins, "none", shape).tolist() == list(range(2**spins))
+
+
+def orbit(window):
+    """All the images of a window, a tuple of rows."""
+    found, new = set(), {window}
+    while new:
+        found |= new
+        images = set()
+        for one in new:
+            images |= {one[::-1], tuple(row[::-1] for row in one), tuple(tuple(1 - up for up in row) for row in one)}
+            if len(one) == len(one[0]):
+                images.add(tuple(zip(*one, strict=True)))
+        new = images - found
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2), (2, 3), (3, 2), (2, 4), (3, 3)])
+def test_classes_are_orbits(shape):
+    rows, columns = shape
+    orbits = {}
+    classes = discrete.symmetry_classes(rows * columns, "flip+reflect", shape)
+    for code, members in enumerate(classes.tolist()):
+        window = tuple(tuple(code >> (columns * i + j) & 1 for j in range(columns)) for i in range(rows))
+        orbits.setdefault(orbit(window), set()).add(members)
+    assert all(len(members) == 1 for members in orbits.values())
+    assert len(orbits) == classes.max() + 1
+
+
+def test_a_row_of_spins_is_a_window_of_one_row():
+    counts = Counts(np.random.default_rng(1).integers(0, 9, (3, 32)), dof=5)
+    for symmetry in discrete.SYMMETRIES:
+        expected = counts.fold(symmetry).records
+        for shape in ((1, 5), (5, 1), np.array([1, 5])):
+            np.testing.assert_array_equal(counts.fold(symmetry, shape).records, expected)
+
+
+def whole_counts(probabilities):
+    return Counts(np.rint(probabilities * 2**55).astype(np.int64)[None], dof=16)
+
+
+def test_symmetric_laws_may_be_folded():
+    p, q = (whole_counts(square.boltzmann_probabilities(coupling, side=4)) for coupling in (0.4407, 0.3))
+    unfolded = discrete.plugin(p.total, q.total)
+    assert unfolded == pytest.approx(0.787929213, abs=1e-9)
+    for symmetry in ("flip", "flip+reflect"):
+        folded = [one.fold(symmetry, shape=(4, 4)).total for one in (p, q)]
+        assert discrete.plugin(*folded) == pytest.approx(unfolded, rel=1e-12)
+    # a law without the symmetry loses by it
+    p = whole_counts(square.boltzmann_probabilities(0.4407, side=4, field=0.1))
+    unfolded = discrete.plugin(p.total, q.total)
+    folded = discrete.plugin(*(one.fold("flip+reflect", shape=(4, 4)).total for one in (p, q)))
+    assert folded < unfolded - 0.01
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (4, r"shape must be a pair \(rows, columns\), got 4"),
+        ((2, 2, 1), "shape must be a pair"),
+        ((2, 3), "shape must be that of windows of 4 spins, got 2 x 3"),
+        ((-2, -2), "window rows must be at least 1"),
+        ((2, 2.0), "window columns must be a whole number"),
+    ],
+)
+def test_windows_of_another_shape(shape, message):
+    for symmetry in discrete.SYMMETRIES:
+        with pytest.raises(ParameterError, match=message):
+            Counts(np.ones((1, 16), np.int64), dof=4).fold(symmetry, shape=shape)
 
 
 @pytest.mark.parametrize(

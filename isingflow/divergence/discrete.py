@@ -114,24 +114,52 @@ class Counts:
         """
         return Counts(block_sums(self.records, blocks), self.dof)
 
-    def fold(self, symmetry):
+    def fold(self, symmetry, shape=None):
         """Return the counts of the classes of symbols that a symmetry of windows of spins maps on each other.
 
         Parameters
         ----------
         symmetry : {"none", "flip", "flip+reflect"}
-            "flip" turns every spin; "reflect" also reverses the order of a window's spins. Legal only where both
-            laws have the symmetry: not with a field, nor for a sample stuck in one ordered phase.
+            "flip" turns every spin; "reflect" adds the symmetries of the window's rectangle: the order of its rows
+            reversed, that of its columns, and for a square window rows and columns exchanged. Legal only where both
+            laws have the symmetry: "flip" not with a field, nor for a sample stuck in one ordered phase.
+        shape : pair of int, optional
+            Rows and columns of the window, `dof` spins in all, counted row by row. Without it: one row.
+
+        Raises
+        ------
+        ParameterError
+            If there are other symbols than those of all windows of `dof` spins, or of another shape.
+
+        Examples
+        --------
+        >>> windows = Counts(np.ones((1, 2**9), np.int64), dof=9)
+        >>> len(windows.fold("flip+reflect", shape=(3, 3)).total)
+        51
         """
-        if choice("symmetry", symmetry, SYMMETRIES) == "none":
-            return self
         symbols = self.records.shape[1]
-        if symbols != 2**self.dof:
+        if choice("symmetry", symmetry, SYMMETRIES) != "none" and symbols != 2**self.dof:
             raise ParameterError(f"folding needs all 2**{self.dof} symbols of {self.dof} spins, got {symbols}")
-        members = symmetry_classes(self.dof, symmetry)
+        shape = _window_shape(self.dof, shape)
+        if symmetry == "none":
+            return self
+        members = symmetry_classes(self.dof, symmetry, shape)
         folded = np.zeros((len(self.records), members.max() + 1), np.int64)
         np.add.at(folded.T, members, self.records.T)
         return Counts(folded, self.dof)
+
+
+def _window_shape(spins, shape):
+    if shape is None:
+        return 1, spins
+    try:
+        rows, columns = shape
+    except (TypeError, ValueError):
+        raise ParameterError(f"shape must be a pair (rows, columns), got {shape!r}") from None
+    rows, columns = whole("window rows", rows), whole("window columns", columns)
+    if rows * columns != spins:
+        raise ParameterError(f"shape must be that of windows of {spins} spins, got {rows} x {columns}")
+    return rows, columns
 
 
 def window_symbols(up) -> np.ndarray:
@@ -145,16 +173,26 @@ def window_symbols(up) -> np.ndarray:
     return up @ (2 ** np.arange(width))
 
 
-def symmetry_classes(spins, symmetry) -> np.ndarray:
-    """Return int64 (2**spins,): the class of each symbol under a symmetry, as in `Counts.fold`."""
+def symmetry_classes(spins, symmetry, shape=None) -> np.ndarray:
+    """Return int64 (2**spins,): the class of each symbol under a symmetry, as in `Counts.fold`.
+
+    Examples
+    --------
+    >>> symmetry_classes(2, "flip").tolist()
+    [0, 1, 1, 0]
+    """
     codes = np.arange(2**spins)
-    images = [codes]
-    if symmetry != "none":
-        images.append(codes[::-1])
+    window = np.arange(spins).reshape(_window_shape(spins, shape))
+    images = [window]
     if symmetry == "flip+reflect":
-        reverse = sum(((codes >> bit) & 1) << (spins - 1 - bit) for bit in range(spins))
-        images += [reverse, reverse[::-1]]
-    return np.unique(np.min(images, axis=0), return_inverse=True)[1]
+        images = [window[::down, ::right] for down in (1, -1) for right in (1, -1)]
+        if window.shape[0] == window.shape[1]:
+            images += [image.T for image in images]
+    # an image has spin `spin` of the window at `place`
+    moved = [sum(((codes >> spin) & 1) << place for place, spin in enumerate(image.flat)) for image in images]
+    if symmetry != "none":
+        moved += [codes[-1] - image for image in moved]
+    return np.unique(np.min(moved, axis=0), return_inverse=True)[1]
 
 
 def _digamma(counts):

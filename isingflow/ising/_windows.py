@@ -1,4 +1,4 @@
-"""Compiled loops over bit-packed lattices: decimation, pairs and windows. Arguments are validated by the callers.
+"""Compiled loops over bit-packed lattices: pairs and windows. Arguments are validated by the callers.
 
 A lattice is uint64 (rows, words): spin x of a row is bit ``x % 64`` of word ``x // 64``; bits beyond its
 columns are zero. Displacements down are in [0, rows), those to the right, and shifts, in [0, columns).
@@ -190,39 +190,3 @@ def count_unequal(ones, others, columns, down, right, counts):
     for sample in range(samples):
         rotate(those[sample], columns, right, rotated)
         counts[sample] += differences(these[sample], rotated[down * width :])
-
-
-@njit(cache=True, nogil=True)
-def every_other_bit(word):
-    """Return bits 0, 2, 4, ... of a uint64 side by side, as its lower 32 bits."""
-    word &= np.uint64(0x5555555555555555)
-    word = (word | (word >> np.uint64(1))) & np.uint64(0x3333333333333333)
-    word = (word | (word >> np.uint64(2))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    word = (word | (word >> np.uint64(4))) & np.uint64(0x00FF00FF00FF00FF)
-    word = (word | (word >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
-    return (word | (word >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
-
-
-@njit(cache=True, nogil=True)
-def every_other_bits(words, odd, halves):
-    """Write the even bits of each word, or its odd ones where `odd` is 1, to the lower halves of uint64 `halves`."""
-    for n in range(len(words)):
-        halves[n] = every_other_bit(words[n] >> odd[n])
-
-
-@njit(cache=True, nogil=True)
-def decimate_rows(words, kept):
-    """Keep the even sites of even rows and the odd sites of odd rows of uint64 `words` (samples, rows, words)."""
-    samples, rows, width = words.shape
-    lattices = words.reshape(samples, rows * width)
-    odd, halves = np.empty(rows * width, np.uint64), np.empty(rows * width, np.uint64)
-    for y in range(rows):
-        odd[y * width : (y + 1) * width] = y % 2
-    for sample in range(samples):
-        every_other_bits(lattices[sample], odd, halves)
-        for y in range(rows):
-            row = y * width
-            for k in range(width // 2):
-                kept[sample, y, k] = halves[row + 2 * k] | (halves[row + 2 * k + 1] << np.uint64(32))
-            if width % 2:
-                kept[sample, y, width // 2] = halves[row + width - 1]

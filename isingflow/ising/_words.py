@@ -88,6 +88,21 @@ def store_signs(typing, array, start, word):
     return types.void(array, types.intp, types.uint64), build
 
 
+@intrinsic
+def load_signs(typing, array, start):
+    """64 values of a contiguous int8 array, from a position in its flat order on, as a word: set where positive."""
+
+    def build(context, builder, signature, arguments):
+        array, start = arguments
+        signs = ir.VectorType(ir.IntType(8), 64)
+        data = context.make_array(signature.args[0])(context, builder, array).data
+        values = builder.load(builder.bitcast(builder.gep(data, [start]), signs.as_pointer()), align=1)
+        is_up = builder.icmp_signed(">", values, ir.Constant(signs, [0] * 64))
+        return builder.bitcast(is_up, _WORD)
+
+    return types.uint64(array, types.intp), build
+
+
 def _alike(*operands):
     """Type a function of vectors, or of words, that gives the same: only vectors where words have it already."""
     first = operands[0]

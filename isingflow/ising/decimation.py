@@ -1,7 +1,8 @@
-"""Decimated configurations of the square lattice, and the windows that are compared between levels.
+"""Decimated and blocked configurations, and the windows that are compared between levels.
 
-Configurations are arrays of int8, or `isingflow.ising.packing.PackedSpins`, which are decimated and counted as they
-are: whoever counts the same ones several times packs them once.
+Configurations are arrays of int8, or `isingflow.ising.packing.PackedSpins`. Both are decimated and blocked as they are,
+and only the result takes memory; int8 ones are packed to be counted: whoever counts the same ones several times packs
+them once.
 
 One decimation step keeps the sublattice ``x + y`` even: the lattice turns by 45 degrees and its constant grows by
 sqrt(2). The next step keeps ``x`` and ``y`` even. After an odd number of steps a torus of side ``L`` has become a
@@ -14,11 +15,15 @@ On the lattice of level ``n`` neighbours have displacement ``2^{n/2}`` along a r
 (``n`` even) or ``2^{(n-1)/2}`` along a diagonal (``n`` odd).
 """
 
+import functools
+import math
+
 import numpy as np
 
 from isingflow.errors import ParameterError
-from isingflow.ising.packing import PackedSpins, pack
+from isingflow.ising.packing import PackedSpins, checked_spins, pack
 from isingflow.parameters import decimation_steps, whole
+from isingflow.seeding import generator
 
 LARGEST_WINDOW = 16
 """Spins in the largest window that is counted."""
@@ -30,22 +35,69 @@ LARGEST_LATTICE = 2**33
 """Spins of the largest lattice whose symbols are counted: in four tables of 32 bits."""
 
 
-def _lattices(spins):
-    """Check configurations; return them packed, whether they are rotated, and the axes before rows and columns."""
-    packed = spins if isinstance(spins, PackedSpins) else pack(spins)
-    samples, rows, columns = packed.shape
+def _checked(spins, **axes):
+    """Return packed spins as they are, others as a checked array."""
+    return spins if isinstance(spins, PackedSpins) else checked_spins(spins, **axes)
+
+
+def _is_rotated(shape):
+    """Check the shape of a lattice; return whether it is a rotated one."""
+    rows, columns = shape[-2:]
     if rows not in (columns, 2 * columns):
         raise ParameterError(
             f"spins must be a square lattice (L, L) or a rotated one (L, L/2), got rows={rows}, columns={columns}"
         )
-    return packed, rows != columns, (samples,) if packed is spins else np.shape(spins)[:-2]
+    return rows != columns
+
+
+def _side(shape, purpose):
+    """Return the side of a lattice, or raise if it is no square one."""
+    if _is_rotated(shape):
+        raise ParameterError(f"{purpose} on the original square lattice (samples, L, L), got a rotated one")
+    return shape[-1]
+
+
+def _lattices(spins):
+    """Check configurations; return them packed, whether they are rotated, and the axes before rows and columns."""
+    packed = spins if isinstance(spins, PackedSpins) else pack(spins)
+    rotated = _is_rotated(packed.shape)
+    return packed, rotated, packed.shape[:1] if packed is spins else np.shape(spins)[:-2]
 
 
 def _square(spins):
-    packed, rotated, _ = _lattices(spins)
-    if rotated:
-        raise ParameterError("windows are counted on the original square lattice (samples, L, L), got a rotated one")
+    packed, _, _ = _lattices(spins)
+    _side(packed.shape, "windows are counted")
     return packed
+
+
+@functools.lru_cache(maxsize=64)
+def _rounds(spacing, rounds):
+    """Return how bits of a word that are `spacing` apart come side by side, in rounds that join neighbouring groups.
+
+    By how much each round closes the gap, and the groups before the first and after each: tuples of uint64.
+    """
+    needed = min(rounds, (-(-64 // spacing) - 1).bit_length())
+    gaps = [(spacing - 1) << n if n < needed else 0 for n in range(rounds)]
+    sizes = [min(n, needed) for n in range(rounds + 1)]
+    groups = [sum((2**2**n - 1) << first for first in range(0, 64, spacing << n)) % 2**64 for n in sizes]
+    return tuple(map(np.uint64, gaps)), tuple(map(np.uint64, groups))
+
+
+def _kept(spins, down, right, stagger=0):
+    """Keep every `down`-th row and `right`-th column, in odd rows of the result `stagger` columns further on."""
+    from isingflow.ising import _decimation
+
+    if isinstance(spins, PackedSpins):
+        samples, rows, columns = spins.shape
+        columns //= right
+        words = np.empty((samples, rows // down, -(-columns // 64)), np.uint64)
+        _decimation.keep_bits(spins.words, down, right, stagger, *_rounds(right, _decimation.ROUNDS), words)
+        return PackedSpins(words, columns)
+    *leading, rows, columns = spins.shape
+    kept = np.empty((*leading, rows // down, columns // right), np.int8)
+    lattices, theirs = (one.reshape(-1, *one.shape[-2:]) for one in (spins, kept))
+    _decimation.keep_spins(lattices, down, right, stagger, theirs)
+    return kept
 
 
 def decimate(spins, *, steps=1):
@@ -75,22 +127,144 @@ def decimate(spins, *, steps=1):
     >>> decimate(np.arange(4 * 4).reshape(4, 4).astype(np.int8) % 3 % 2 * 2 - 1).tolist()
     [[-1, -1], [-1, 1], [-1, 1], [1, -1]]
     """
-    from isingflow.ising import _windows
+    spins = _checked(spins)
+    rotated = _is_rotated(spins.shape)
+    steps = decimation_steps(whole("steps", steps, low=0) + rotated, spins.shape[-2]) - rotated
+    # the first step on a rotated lattice keeps every other of its rows, which makes it a square one
+    turned = int(rotated and steps > 0)
+    reach, odd = 2 ** ((steps - turned) // 2), (steps - turned) % 2
+    return _kept(spins, reach * (1 + turned), reach * (1 + odd), reach * odd)
 
-    packed, rotated, leading = _lattices(spins)
-    steps = decimation_steps(whole("steps", steps, low=0) + rotated, packed.shape[1]) - rotated
-    words, columns = packed.words, packed.columns
-    for _ in range(steps):
-        if rotated:
-            words = np.ascontiguousarray(words[:, ::2])
-        else:
-            columns //= 2
-            kept = np.empty((*words.shape[:2], -(-columns // 64)), np.uint64)
-            _windows.decimate_rows(words, kept)
-            words = kept
-        rotated = not rotated
-    found = PackedSpins(words if steps else words.copy(), columns)
-    return found if packed is spins else found.spins().reshape(leading + found.shape[1:])
+
+def _divisor(name, value, sites, what, *, low=1):
+    value = whole(name, value, low=low)
+    if sites % value:
+        raise ParameterError(f"{name} {value} needs {what} divisible by it, got {sites}")
+    return value
+
+
+def decimate_by(spins, factor):
+    """Keep every `factor`-th row and column of a square lattice.
+
+    Parameters
+    ----------
+    spins : array_like of int8, or PackedSpins
+        (..., L, L), values -1 and +1.
+    factor : int
+        Spacing of what is kept, at least 1; a divisor of the side. By 2 are two steps of `decimate`.
+
+    Returns
+    -------
+    numpy.ndarray or PackedSpins
+        (..., L/factor, L/factor), as `spins`, int8 or packed; a copy.
+
+    Raises
+    ------
+    ParameterError
+        If there is no square lattice of spins, or the factor does not divide its side.
+
+    Examples
+    --------
+    >>> decimate_by(np.where(np.arange(36).reshape(6, 6) < 18, 1, -1).astype(np.int8), 3).tolist()
+    [[1, 1], [-1, -1]]
+    """
+    spins = _checked(spins)
+    factor = _divisor("factor", factor, _side(spins.shape, "decimation by a factor is defined"), "a side")
+    return _kept(spins, factor, factor)
+
+
+def decimate_ring(spins, factor):
+    """Keep every `factor`-th spin of a ring.
+
+    Parameters
+    ----------
+    spins : array_like of int8, or PackedSpins
+        (..., sites), values -1 and +1; packed (samples, 1, sites), rings of one row.
+    factor : int
+        Spacing of what is kept, at least 1; a divisor of the sites.
+
+    Returns
+    -------
+    numpy.ndarray or PackedSpins
+        (..., sites/factor), as `spins`, int8 or packed; a copy.
+
+    Raises
+    ------
+    ParameterError
+        If there are no rings of spins, or the factor does not divide their sites.
+
+    Examples
+    --------
+    >>> decimate_ring(np.array([1, -1, -1, -1, -1, 1], np.int8), 3).tolist()
+    [1, -1]
+    """
+    spins = _checked(spins, axes=("sites",))
+    if isinstance(spins, PackedSpins):
+        spins = _rings(spins)
+        return _kept(spins, 1, _divisor("factor", factor, spins.columns, "a number of sites"))
+    factor = _divisor("factor", factor, spins.shape[-1], "a number of sites")
+    return _kept(spins[..., None, :], 1, factor)[..., 0, :]
+
+
+def block_majority(spins, size, *, rng=None):
+    """Replace every block of `size` x `size` spins by one, with the sign of the majority.
+
+    Parameters
+    ----------
+    spins : array_like of int8, or PackedSpins
+        (..., L, L), values -1 and +1.
+    size : int
+        Rows and columns of a block, at least 2; a divisor of the side.
+    rng : numpy.random.Generator or int, optional
+        Decides ties, up or down with equal probability, by one bit for each block. Required for even sizes; odd ones
+        have no ties and draw nothing.
+
+    Returns
+    -------
+    numpy.ndarray or PackedSpins
+        (..., L/size, L/size), as `spins`, int8 or packed; with one `rng` the same spins.
+
+    Raises
+    ------
+    ParameterError
+        If there is no square lattice of spins, the size does not divide its side, or is even and there is no `rng`.
+
+    Notes
+    -----
+    Block spins are not decimated ones: their law is another, and has a fixed point at the critical coupling.
+
+    Examples
+    --------
+    >>> block_majority(np.array([[1, 1, -1], [1, -1, -1], [1, 1, -1]], np.int8), 3).tolist()
+    [[1]]
+    >>> block_majority(np.array([[1, -1], [-1, 1]], np.int8), 2, rng=1).tolist()
+    [[1]]
+    """
+    from isingflow.ising import _decimation
+
+    spins = _checked(spins)
+    size = _divisor("size", size, _side(spins.shape, "blocks are formed"), "a side", low=2)
+    *leading, side, _ = spins.shape
+    side //= size
+    words = _tie_bits(rng, size, (math.prod(leading), side, -(-side // 64)))
+    if isinstance(spins, PackedSpins):
+        _decimation.majority_bits(spins.words, size, *_rounds(size, _decimation.ROUNDS), words)
+        return PackedSpins(words, side)
+    blocks = np.empty((*leading, side, side), np.int8)
+    lattices, theirs = (one.reshape(-1, *one.shape[-2:]) for one in (spins, blocks))
+    _decimation.majority_spins(lattices, size, words, theirs)
+    return blocks
+
+
+def _tie_bits(rng, size, shape):
+    """Draw one bit for each block, in words: uint64; zeros where there are no ties."""
+    if size % 2 == 0 and rng is None:
+        raise ParameterError(
+            f"blocks of an even size have ties, which need random bits: got size={size} and rng=None; pass rng, a "
+            "numpy Generator or a non-negative integer, or take an odd size"
+        )
+    rng = None if rng is None else generator(rng)
+    return np.zeros(shape, np.uint64) if size % 2 else rng.integers(0, 2**64, shape, np.uint64)
 
 
 def _axes(level):

@@ -89,6 +89,46 @@ class PackedSpins:
         return self.spins().astype(np.int8 if dtype is None else dtype, copy=False)
 
 
+def checked_spins(spins, *, axes=("rows", "columns")) -> np.ndarray:
+    """Return configurations as an array, or raise if they are no spins.
+
+    Parameters
+    ----------
+    spins : array_like of int8
+        (..., `axes`), values -1 and +1.
+    axes : tuple of str
+        What the message calls the last axes.
+
+    Returns
+    -------
+    numpy.ndarray
+        int8 (..., `axes`); `spins` itself, if it is an array.
+
+    Raises
+    ------
+    ParameterError
+        If the array is empty, has fewer axes, is not of int8, or has values that are not -1 or +1.
+
+    Examples
+    --------
+    >>> checked_spins(np.array([1, -1], np.int8), axes=("sites",)).tolist()
+    [1, -1]
+    """
+    from isingflow.ising import _packing
+
+    spins = np.asarray(spins)
+    if spins.ndim < len(axes):
+        raise ParameterError(f"spins must have shape (..., {', '.join(axes)}), got {spins.shape}")
+    if spins.dtype != np.int8:
+        raise ParameterError(f"spins must be int8 with values -1 and +1, got {spins.dtype}; convert with astype")
+    if spins.size == 0:
+        raise ParameterError(f"spins must not be empty, got shape {spins.shape}")
+    rows = np.atleast_2d(spins)
+    if not _packing.only_signs(rows.reshape(-1, *rows.shape[-2:])):
+        raise ParameterError("spins must have values -1 and +1 only")
+    return spins
+
+
 def pack(spins) -> PackedSpins:
     """Pack configurations, one bit a spin.
 
@@ -112,24 +152,14 @@ def pack(spins) -> PackedSpins:
     >>> pack(np.array([[1, 1, -1], [-1, -1, 1]], np.int8)).words.tolist()
     [[[3], [4]]]
     """
-    spins = np.asarray(spins)
-    if spins.ndim < 2:
-        raise ParameterError(f"spins must have shape (..., rows, columns), got {spins.shape}")
-    if spins.dtype != np.int8:
-        raise ParameterError(f"spins must be int8 with values -1 and +1, got {spins.dtype}; convert with astype")
-    if spins.size == 0:
-        raise ParameterError(f"spins must not be empty, got shape {spins.shape}")
-    if spins.min() < -1 or spins.max() > 1 or np.count_nonzero(spins) < spins.size:
-        raise ParameterError("spins must have values -1 and +1 only")
+    from isingflow.ising import _packing
+
+    spins = checked_spins(spins)
     rows, columns = spins.shape[-2:]
-    spins = spins.reshape(-1, rows, columns)
-    # whole bytes a row: numpy packs one long array much sooner than many short ones
-    up = np.zeros((len(spins), rows, -(-columns // 8) * 8), np.bool_)
-    np.greater(spins, 0, out=up[:, :, :columns])
-    octets = np.packbits(up, bitorder="little").reshape(len(spins), rows, -1)
-    padded = np.zeros((len(spins), rows, -(-columns // 64) * 8), np.uint8)
-    padded[:, :, : octets.shape[2]] = octets
-    return PackedSpins(padded.view("<u8").astype(np.uint64, copy=False), columns)
+    spins = np.ascontiguousarray(spins).reshape(-1, columns)
+    words = np.empty((len(spins), -(-columns // 64)), np.uint64)
+    _packing.pack_rows(spins, words)
+    return PackedSpins(words.reshape(-1, rows, words.shape[1]), columns)
 
 
 def unpack(packed) -> np.ndarray:
