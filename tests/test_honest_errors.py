@@ -26,7 +26,7 @@ def pulls_of_studies(coupling, *, side, samples, distances, rng, **settings):
     found = []
     for start in range(0, samples * STUDIES, samples):
         own = [level[start : start + samples] for level in counts]
-        series = marginal_series(own, dof=2, symmetry="flip", samples=samples)
+        series = marginal_series(own, shape=(1, 2), symmetry="flip", samples=samples)
         found.append((series["value"][1:] - exact[1:]) / series["error"][1:])
     return np.array(found)
 

@@ -153,7 +153,7 @@ def _window_curve(parameters, rings, ending):
     counts = [ring_window_counts(rings, width, spacing=spacing) for spacing in spacings]
     share = 1.0 if parameters.field else 1 / (width - 1)
     symmetry = "none" if parameters.field else "flip+reflect"
-    series = marginal_series(counts, dof=width, symmetry=symmetry, samples=parameters.samples, share=share)
+    series = marginal_series(counts, shape=(1, width), symmetry=symmetry, samples=parameters.samples, share=share)
     laws = [chain.ChainWindow(*level, width=width) for level in couplings[: len(spacings)]]
 
     def between(p, q):
@@ -222,7 +222,7 @@ def _ring_correlations(parameters, distances):
 def _pair_curve(parameters, rings):
     distances = np.arange(1, min(LONGEST_DISTANCE, parameters.sites // 2) + 1)
     counts = [ring_window_counts(rings, 2, spacing=int(r)) for r in distances]
-    series = marginal_series(counts, dof=2, symmetry="flip", samples=parameters.samples)
+    series = marginal_series(counts, shape=(1, 2), symmetry="flip", samples=parameters.samples)
     correlations, replicates = correlations_of_pairs(counts)
     ending = _pair_ending(distances, correlations, replicates)
     nearest = _ring_correlations(parameters, [1])[0]

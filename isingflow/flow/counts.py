@@ -60,7 +60,7 @@ def _check_coverage(levels, samples):
     return (f"coverage below {LOW_COVERAGE:.0%}",) if coverage < LOW_COVERAGE else ()
 
 
-def marginal_series(levels, *, dof, symmetry, samples, share=1.0, paired=True) -> dict:
+def marginal_series(levels, *, shape, symmetry, samples, share=1.0, paired=True) -> dict:
     """Estimate forward, reverse, step and Jensen-Shannon curves from counts at every level.
 
     Windows of one configuration are no independent observations, nor are those of two levels of it: the bias differs
@@ -70,8 +70,8 @@ def marginal_series(levels, *, dof, symmetry, samples, share=1.0, paired=True) -
     ----------
     levels : sequence of numpy.ndarray
         int64 (configurations or blocks of them, symbols), one a level.
-    dof : int
-        Spins of a window.
+    shape : pair of int
+        Rows and columns of a window.
     symmetry : str
         Folding, as in `isingflow.divergence.discrete.Counts.fold`.
     samples : int
@@ -91,7 +91,7 @@ def marginal_series(levels, *, dof, symmetry, samples, share=1.0, paired=True) -
     ParameterError
         If the windows counted show less than half of their law.
     """
-    counts = [Counts(level, dof).fold(symmetry) for level in levels]
+    counts = [Counts(level, math.prod(shape)).fold(symmetry, shape) for level in levels]
     flags = [*_check_coverage(counts, samples)]
 
     def against(p, q, divergence=kl_divergence):

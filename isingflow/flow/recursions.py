@@ -374,8 +374,8 @@ def truncated(parameters: TruncationParameters, rng, *, workers=None) -> tuple[L
         counts = [window_counts(one, shape) for one in spins]
         series = _NOWHERE
         if len(laws) > 1:
-            own = {"symmetry": "flip", "samples": torus.samples, "paired": False}
-            series = marginal_series(counts, dof=math.prod(shape), **own)
+            own = {"symmetry": "flip+reflect", "samples": torus.samples, "paired": False}
+            series = marginal_series(counts, shape=shape, **own)
         if quantity == "pair marginal" and any(only_nearest[1:]):
             series |= {**pair_series(bonds), "reference": "exact"}
         curves.append(

@@ -207,7 +207,7 @@ def _window_curve(parameters, packed, quantity, rows, ending):
         return counts_of_blocks(lambda spins: window_counts(spins, shape, level=level), packed)
 
     series = marginal_series(
-        [counted(level) for level in levels], dof=math.prod(shape), symmetry="flip", samples=parameters.samples
+        [counted(level) for level in levels], shape=shape, symmetry="flip+reflect", samples=parameters.samples
     )
     exact = {}
     if quantity == "pair marginal":
@@ -243,7 +243,7 @@ def _row_pair_curve(parameters, packed):
     counts = [pair_counts(packed, ((0, r), (r, 0))) for r in distances.tolist()]
     far = max(parameters.side // 4, 1)
     tail = pair_counts(packed, ((0, far), (far, 0)))
-    series = marginal_series(counts, dof=2, symmetry="flip", samples=parameters.samples)
+    series = marginal_series(counts, shape=(1, 2), symmetry="flip", samples=parameters.samples)
     correlations, replicates = correlations_of_pairs([*counts, tail])
     ending, limit, limits = row_ending(distances, correlations, replicates, side=parameters.side)
     asymptote = {}
