@@ -68,7 +68,7 @@ SCALE_COUPLINGS = (
     *(0.45, 0.455, 0.46, 0.47, 0.48, 0.50, 0.54, 0.60),
 )
 CHAIN_SCALE_COUPLINGS = (0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5)
-DECAY_COUPLINGS = (0.40, square.CRITICAL_COUPLING, 0.46)
+DECAY_COUPLINGS = (0.42, square.CRITICAL_COUPLING, 0.45)
 """Whose correlations are inverted."""
 
 
@@ -326,9 +326,12 @@ def scale_tasks(*, quick=False) -> tuple:
     >>> len(scale_tasks())
     24
     """
+    samples = 400 if quick else 8000
+    # where correlations do not decay, configurations differ most
+    lattices = {k: 4 * samples if k == square.CRITICAL_COUPLING else samples for k in SCALE_COUPLINGS}
     return (
         *(ChainParameters(coupling=k, samples=200 if quick else 2000) for k in CHAIN_SCALE_COUPLINGS),
-        *(SquareParameters(coupling=k, side=256, samples=800 if quick else 8000) for k in SCALE_COUPLINGS),
+        *(SquareParameters(coupling=k, side=256, samples=count) for k, count in lattices.items()),
     )
 
 
