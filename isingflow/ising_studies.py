@@ -46,7 +46,7 @@ WINDOW_COUPLINGS = (0.4, 0.8, 1.2)
 WINDOW_FIELD = 0.1
 """Of the sampled rings; the field is that of those in one."""
 
-DENSE_COUPLINGS = np.linspace(0.2, 0.7, 51)
+DENSE_COUPLINGS = (0.2, 0.7)
 COUPLING_STEPS = 12
 """Of the coupling curves of the square lattice: sqrt(2) levels."""
 
@@ -145,16 +145,17 @@ def couplings(*, seed=1, workers=1, quick=False, progress=None, command="") -> A
     """Compare infinite square lattices with the couplings of a recursion, densely around ``K_c``.
 
     Parameters and exceptions as for `chain`. Nothing is sampled: `seed` and `workers` change nothing, and `quick` takes
-    every other coupling.
+    fewer couplings.
 
     Returns
     -------
     Archive
         For each recursion of one coupling a family of curves, by Onsager's solution; ``K_c`` and the recursions' fixed
-        points are among the couplings.
+        points are among the couplings. And their maps.
     """
     started = datetime.datetime.now(datetime.UTC)
-    values = {*DENSE_COUPLINGS[:: 2 if quick else 1].round(6).tolist(), square.CRITICAL_COUPLING}
+    dense = np.linspace(*DENSE_COUPLINGS, 51 if quick else 201).round(6)
+    values = {*dense.tolist(), square.CRITICAL_COUPLING}
     values |= {point for scheme in square_curves.NEAREST_ONLY for point in _fixed_points(scheme) if point}
     curves = []
     for scheme in square_curves.NEAREST_ONLY:
@@ -162,7 +163,8 @@ def couplings(*, seed=1, workers=1, quick=False, progress=None, command="") -> A
             curves.append(square_curves.coupling_curve(coupling, scheme=scheme, steps=COUPLING_STEPS))
             if progress:
                 progress(coupling)
-    return Archive(tuple(curves), provenance=_provenance("couplings", started, seed, command))
+    maps = tuple(_coupling_map(scheme, dense) for scheme in square_curves.NEAREST_ONLY)
+    return Archive(tuple(curves), provenance=_provenance("couplings", started, seed, command), coupling_maps=maps)
 
 
 def marginal_tasks(*, quick=False) -> tuple:
