@@ -52,7 +52,7 @@ COUPLING_STEPS = 12
 
 MARGINAL_COUPLINGS = (0.30, 0.36, 0.40, square.CRITICAL_COUPLING, 0.46, 0.50, 0.60)
 
-PLANE_STARTS = (0.25, 0.32, 0.36, 0.385, 0.40, 0.42, 0.46)
+PLANE_STARTS = (0.30, 0.37, 0.42)
 """Where flows of Wilson's recursion start; and at its critical point."""
 
 COBWEBS = {"nearest-neighbour": (0.5, 0.9), "maris-kadanoff": (0.45, 0.55), "migdal-kadanoff": (0.26, 0.34)}
@@ -209,7 +209,8 @@ def plane(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archi
     """
     started = datetime.datetime.now(datetime.UTC)
     points = 101 if quick else 401
-    flows = [_flow("wilson", start, steps=10) for start in (*PLANE_STARTS, _critical_nearest(np.zeros(1))[0])]
+    starts = sorted((*PLANE_STARTS, float(_critical_nearest(np.zeros(1))[0])))
+    flows = [_flow("wilson", start, steps=10) for start in starts]
     flows += [_flow(scheme, start, steps=8) for scheme, starts in COBWEBS.items() for start in starts]
     before = np.linspace(0.0, 1.0, points)
     maps = [_coupling_map(scheme, before) for scheme in square_curves.NEAREST_ONLY]
@@ -255,8 +256,8 @@ def _coupling_map(scheme, before):
 
 def _wilson_plane(points):
     step = recursions.RECURSIONS["wilson"].step
-    nearest, diagonal = np.linspace(0, 0.6, 16), np.linspace(0, 0.3, 13)
-    line = np.linspace(0, 0.35, points)
+    nearest, diagonal = np.linspace(0, 0.6, 16), np.linspace(0, 0.24, 13)
+    line = np.linspace(0, 0.3, points)
     after = step(*np.meshgrid(nearest, diagonal))
     return CouplingPlane(
         scheme="wilson",
@@ -294,7 +295,7 @@ def configurations(*, seed=1, workers=1, quick=False, progress=None, command="")
     Returns
     -------
     Archive
-        Windows of 64 x 64 spins at every other level of one lattice each.
+        Windows of 64 x 64 spins at every other level of one lattice each, of 20 that with the smallest magnetization.
     """
     started = datetime.datetime.now(datetime.UTC)
     found = []
@@ -307,14 +308,16 @@ def configurations(*, seed=1, workers=1, quick=False, progress=None, command="")
 
 
 def configuration_tasks(*, quick=False) -> tuple:
-    """Return the lattices of `configurations`, whose first sample is decimated."""
+    """Return the lattices of `configurations`, one of whose samples is decimated."""
     side, steps = (1024, 8) if quick else (2048, 10)
     return tuple(SquareParameters(coupling=k, side=side, samples=20, steps=steps) for k in SHOWN_COUPLINGS)
 
 
 def _decimated(task, seed, workers):
     given = {"side": task.side, "samples": task.samples, "algorithm": task.algorithm, "workers": workers}
-    spins = sample_square(task.coupling, rng=stream(seed, task, "configuration"), **given).spins[0]
+    samples = sample_square(task.coupling, rng=stream(seed, task, "configuration"), **given).spins
+    # both signs are to be seen
+    spins = samples[np.argmin(np.abs(samples.mean(axis=(1, 2))))]
     for level in range(0, task.steps + 1, 2):
         window = decimate(spins, steps=level)[:SHOWN_SPINS, :SHOWN_SPINS]
         yield Configuration(coupling=task.coupling, side=task.side, level=level, spins=window)

@@ -1,7 +1,7 @@
 """The decimated Ising chain: couplings exactly, without and with a field, and windows of sampled rings.
 
-Draws figures/chain.png from data/chain.h5, or from --archive FILE. --quick (seconds) and --full (a minute) compute a new
-archive in results/ first.
+Draws figures/chain.png from data/chain.h5, or from --archive FILE. --quick (seconds) and --full (a minute) compute a
+new archive in results/ first.
 """
 
 from _script import main

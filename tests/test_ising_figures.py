@@ -10,21 +10,30 @@ import pytest
 from conftest import ROOT, contents
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.quiver import Quiver
 
 from isingflow import archive, ising_studies
 from isingflow.errors import ParameterError
+from isingflow.ising.couplings import RECURSIONS
 from isingflow.ising.square import CRITICAL_COUPLING
-from isingflow.parameters import SquareParameters
-from isingflow.plotting.figures import figure_of
+from isingflow.parameters import ChainParameters, SquareParameters
+from isingflow.plotting.figures import ISING, figure_of
 
 SCRIPTS = sorted(path for path in (ROOT / "paper_scripts").glob("*.py") if not path.name.startswith("_"))
 SQUARES = tuple(
     SquareParameters(coupling=coupling, side=32, samples=40, steps=2) for coupling in (0.3, CRITICAL_COUPLING, 0.5)
 )
-TASKS = {"marginals": SQUARES}
-"""Of tiny studies, by the name of their figure; the other studies are quick as they are."""
-
-FIGURES = ("marginals",)
+TASKS = {
+    "chain": tuple(
+        ChainParameters(coupling=0.8, field=field, factor=factor, steps=2, sites=factor**2 * 16, samples=20)
+        for field in (0.0, 0.1)
+        for factor in (2, 3)
+    ),
+    "marginals": SQUARES,
+    "configurations": SQUARES,
+    "scale": (ChainParameters(coupling=0.5, sites=64, steps=3, samples=20), *SQUARES),
+}
+"""Of tiny studies, by the name of their figure; the others sample nothing."""
 
 
 def tiny(name, **settings):
@@ -32,6 +41,8 @@ def tiny(name, **settings):
     with pytest.MonkeyPatch.context() as patch:
         if name in TASKS:
             patch.setattr(ising_studies, f"{name.removesuffix('s')}_tasks", lambda quick: TASKS[name])
+        patch.setattr(ising_studies, "SHOWN_SPINS", 8)
+        patch.setattr(ising_studies, "DECAY_COUPLINGS", (0.3, CRITICAL_COUPLING))
         return getattr(ising_studies, name)(quick=True, **settings)
 
 
@@ -48,20 +59,22 @@ def found():
 
 
 def panels(figure):
-    """What is drawn, by the letter of the panel."""
+    """What is drawn, by the letter of the panel, or by its number where it has none."""
     found = {}
-    for axes in figure.axes:
+    for number, axes in enumerate(figure.axes):
         bars = [
-            path.vertices for bars in axes.collections if isinstance(bars, LineCollection) for path in bars.get_paths()
+            path.vertices for kind in axes.collections if isinstance(kind, LineCollection) for path in kind.get_paths()
         ]
-        found[axes.get_title(loc="left")[1:2]] = [*(line.get_xydata() for line in axes.lines), *bars]
+        arrows = [np.transpose([kind.U, kind.V]) for kind in axes.collections if isinstance(kind, Quiver)]
+        images = [np.asarray(image.get_array()) for image in axes.images]
+        lines = [line.get_xydata() for line in axes.lines]
+        found[axes.get_title(loc="left")[1:2] or str(number)] = [*lines, *bars, *arrows, *images]
     return found
 
 
 def changed(name, one, other):
     """Letters of the panels that differ."""
-    pairs = (panels(figure_of(record)) for record in (one, other))
-    before, after = pairs
+    before, after = (panels(figure_of(record)) for record in (one, other))
     return "".join(
         letter
         for letter, drawn in before.items()
@@ -89,7 +102,7 @@ def with_curve(found, family, name, level=1):
     return dataclasses.replace(found, curves=tuple(curves))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", ISING)
 def test_the_archive_says_its_figure_and_comes_back(name, found, tmp_path):
     path = tmp_path / "a.h5"
     archive.write(path, found[name])
@@ -99,13 +112,64 @@ def test_the_archive_says_its_figure_and_comes_back(name, found, tmp_path):
     assert changed(name, found[name], read) == ""
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", ISING)
 def test_panels_have_letters_titles_and_labels(name, found):
     figure = figure_of(found[name])
     assert isinstance(figure, Figure)
+    if name == "configurations":  # one letter a row
+        assert [axes.get_ylabel()[:3] for axes in figure.axes[::2]] == ["(a)", "(b)", "(c)"]
+        return
     titled = [axes for axes in figure.axes if axes.get_title(loc="left")]
     assert [axes.get_title(loc="left")[:3] for axes in titled] == [f"({letter})" for letter in "abcdef"[: len(titled)]]
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in titled)
+
+
+def test_inverted_correlations_are_those_the_curve_says(found):
+    """An exact curve gives back the exact correlations; the curve of another coupling does not."""
+    curves = {curve.control_value: curve for curve in found["scale"].curves if curve.system == "square"}
+    exact = dataclasses.replace(curves[0.3], value=curves[0.3].exact)
+    inverted = ising_studies.inverted_correlation(exact)
+    np.testing.assert_allclose(inverted.inverted, inverted.torus, rtol=1e-9)
+    other = dataclasses.replace(curves[0.3], value=curves[CRITICAL_COUPLING].exact)
+    assert not np.allclose(ising_studies.inverted_correlation(other).inverted, inverted.torus, rtol=1e-2)
+    # one standard error of the value moves the correlation by its own, to first order
+    moved = ising_studies.inverted_correlation(dataclasses.replace(exact, value=exact.value + 1e-6, error=1e-6))
+    np.testing.assert_allclose(inverted.inverted - moved.inverted, moved.inverted_error, rtol=1e-3)
+
+
+def test_points_read_off_samples_lie_on_the_exact_ones(found):
+    """Within 5 standard errors."""
+    one = found["scale"].correlations[0]
+    assert np.nanmax(np.abs(one.inverted - one.torus) / one.inverted_error) < 5
+
+
+def test_wilsons_critical_line_flows_into_its_fixed_point(found):
+    (plane,) = found["plane"].planes
+    step = RECURSIONS["wilson"].step
+    after = np.array(plane.critical_nearest), np.array(plane.critical_diagonal)
+    for _ in range(12):
+        after = step(*after)
+    np.testing.assert_allclose(after[0], plane.fixed[0], atol=1e-4)
+    np.testing.assert_allclose(after[1], plane.fixed[1], atol=1e-4)
+    np.testing.assert_allclose(step(*plane.fixed), plane.fixed, rtol=1e-14)
+    off = step(plane.critical_nearest + 1e-3, plane.critical_diagonal)
+    for _ in range(12):
+        off = step(*off)
+    assert (off[0] > 2 * plane.fixed[0]).all()
+
+
+def test_fixed_points_of_the_recursions(found):
+    fixed = {one.scheme: one.fixed.tolist() for one in found["plane"].coupling_maps}
+    assert fixed["nearest-neighbour"] == [0.0]
+    assert fixed["maris-kadanoff"] == pytest.approx([0, 0.506981], abs=1e-6)
+    assert fixed["migdal-kadanoff"] == pytest.approx([0, 0.304689], abs=1e-6)
+    slope = found["plane"].coupling_maps[2].slopes[1]
+    assert slope == pytest.approx(2 * np.tanh(4 * fixed["migdal-kadanoff"][1]), rel=1e-8)
+    for one in found["couplings"].coupling_maps:
+        curves = found["couplings"].families()[f"square/coupling, {one.scheme}"]
+        for curve in curves:
+            if curve.control_value in one.fixed:
+                assert curve.value.max() < 1e-12
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -128,13 +192,67 @@ def test_two_workers_give_the_bits_of_one(name, found):
         ("marginals", "square/pair marginal", "exact", "d"),
         ("marginals", "square/2x2 marginal", "value", "e"),
         ("marginals", "square/2x2 marginal", "reverse_error", "f"),
+        ("chain", "chain/coupling", "value", "a"),
+        ("chain", "chain/coupling", "asymptote", "a"),
+        ("chain", "chain/coupling", "reverse", "b"),
+        ("chain", "chain/window marginal", "value", "d"),
+        ("chain", "chain/window marginal", "error", "d"),
+        ("chain", "chain/window marginal", "exact", "d"),
+        ("chain", "chain/window marginal in a field", "value", "e"),
+        ("couplings", "square/coupling, nearest-neighbour", "value", "a"),
+        ("couplings", "square/coupling, nearest-neighbour", "asymptote", "d"),
+        ("couplings", "square/coupling, maris-kadanoff", "value", "b"),
+        ("couplings", "square/coupling, migdal-kadanoff", "value", "cf"),
+        ("scale", "square/row pair marginal", "scale", "ab"),
+        ("scale", "square/row pair marginal", "scale_error", "ab"),
+        ("scale", "square/row pair marginal", "asymptote", "c"),
+        ("scale", "chain/pair marginal", "scale", "a"),
+        ("scale", "chain/pair marginal", "asymptote_error", "c"),
     ],
 )
 def test_one_number_of_a_curve_altered_is_seen(figure, family, name, letters, found):
     assert changed(figure, found[figure], with_curve(found[figure], family, name)) == letters
 
 
-@pytest.mark.parametrize("name", FIGURES)
+def with_record(found, field, index, name, at):
+    """The archive with one number of a record a hundredth larger, or one spin turned."""
+    several = list(getattr(found, field))
+    values = getattr(several[index], name)
+    if np.ndim(values):
+        values = np.array(values)
+        values[at] = -values[at] if name == "spins" else 1.01 * values[at]
+        values = tuple(values) if name == "fixed" and field == "planes" else values
+    several[index] = dataclasses.replace(several[index], **{name: values})
+    return dataclasses.replace(found, **{field: tuple(several)})
+
+
+@pytest.mark.parametrize(
+    ("figure", "field", "index", "name", "at", "letters"),
+    [
+        ("chain", "flows", 0, "couplings", (1, 0), "f"),
+        ("couplings", "coupling_maps", 1, "fixed", 1, "e"),
+        ("plane", "flows", 0, "couplings", (1, 1), "a"),
+        ("plane", "flows", -1, "couplings", (1, 0), "d"),
+        ("plane", "planes", 0, "nearest_step", (2, 3), "a"),
+        ("plane", "planes", 0, "critical_nearest", 3, "a"),
+        ("plane", "planes", 0, "fixed", 0, "a"),
+        ("plane", "coupling_maps", 0, "after", (7, 0), "b"),
+        ("plane", "coupling_maps", 1, "fixed", 1, "c"),
+        ("plane", "coupling_maps", 3, "after", (7, 1), "ae"),
+        ("plane", "coupling_maps", 3, "after", (7, 2), "e"),
+        ("configurations", "configurations", 3, "spins", (1, 2), "3"),
+        ("scale", "asymptotes", 1, "asymptote", 2, "c"),
+        ("scale", "correlations", 1, "inverted", 2, "d"),
+        ("scale", "correlations", 1, "inverted_error", 2, "d"),
+        ("scale", "correlations", 0, "torus", 2, "d"),
+        ("scale", "correlations", 0, "plane", 2, "d"),
+    ],
+)
+def test_one_number_of_a_record_altered_is_seen(figure, field, index, name, at, letters, found):
+    assert changed(figure, found[figure], with_record(found[figure], field, index, name, at)) == letters
+
+
+@pytest.mark.parametrize("name", ISING)
 def test_what_is_missing_is_said(name):
     draw = getattr(importlib.import_module(f"isingflow.plotting.{name}"), f"{name}_figure")
     with pytest.raises(ParameterError, match="the archive holds no"):

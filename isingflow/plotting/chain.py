@@ -79,7 +79,7 @@ def _draw_fields(axes, curves):
         Line2D([], [], color="0.3", label=r"limit of $D(p_0\,\|\,p_n)$", **LIMIT),
     ]
     axes.set(title="(c) couplings in a field", xlabel="decimation steps $n$", ylabel="$D$  [nats per site]")
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, 0.72)
     axes.legend(handles=handles, loc="upper left")
 
 
