@@ -4,8 +4,8 @@ A family of curves, ``system/quantity``, is a group. Its datasets have the axes 
 dimension scales: the control parameter by its own name and the level. Every estimate ``x`` has its ``x_error`` beside
 it; parameters are coordinates, text parameters attributes of the group. What there is none of is NaN. The group
 ``scale_lines/system`` holds the exact scale against the control parameter. The records of `isingflow.diagram` are
-numbered groups below ``phase_diagrams``, ``maps``, ``histograms`` and ``entropies``: arrays are datasets, along
-dimension scales, numbers and texts attributes. Attributes of the file say the format, the schema and the provenance.
+numbered groups, for instance below ``phase_diagrams`` and ``configurations``: arrays are datasets, along dimension
+scales, numbers and texts attributes. Attributes of the file say the format, the schema and the provenance.
 ``h5dump``, h5py and ``xarray.open_dataset(path, engine="h5netcdf", group=...)`` read it.
 
 A file is written under a temporary name, synced, closed and renamed: whole or not at all. Nothing in it is a pickle or
@@ -27,14 +27,26 @@ import h5py
 import numpy as np
 
 from isingflow.curve import REGIMES, SERIES, SUMMARY, LevelCurve, ScaleLine
-from isingflow.diagram import ActivationEntropy, ActivationHistogram, FixedPointMap, PhaseDiagram, arrays
+from isingflow.diagram import (
+    ActivationEntropy,
+    ActivationHistogram,
+    AsymptoteLine,
+    Configuration,
+    CouplingFlow,
+    CouplingMap,
+    CouplingPlane,
+    FixedPointMap,
+    PairCorrelation,
+    PhaseDiagram,
+    arrays,
+)
 from isingflow.errors import ArchiveError, ParameterError
 from isingflow.parameters import within_memory
 
 FORMAT = "isingflow"
 SCHEMA = 5
 """1 holds curves and lines alone, 2 no reference "mean field, 1/width", 3 no entropies, 4 neither Jensen-Shannon
-divergences nor what was fitted; the rest is the same."""
+divergences nor what was fitted, nor the records of the Ising models; the rest is the same."""
 
 _FILE_FORMAT = ("v110", "v110")
 _SYSTEMS = ("chain", "square", "network")
@@ -44,8 +56,17 @@ _RECORDS = {
     "maps": ("maps", FixedPointMap),
     "histograms": ("histograms", ActivationHistogram),
     "entropies": ("entropies", ActivationEntropy),
+    "coupling_flows": ("flows", CouplingFlow),
+    "coupling_maps": ("coupling_maps", CouplingMap),
+    "coupling_planes": ("planes", CouplingPlane),
+    "configurations": ("configurations", Configuration),
+    "asymptote_lines": ("asymptotes", AsymptoteLine),
+    "pair_correlations": ("correlations", PairCorrelation),
 }
 """Groups of the file, and the fields and the kinds of records they hold."""
+
+_WORDS = ("stability", "terms")
+"""Fields of records that are several texts."""
 
 _LATER = ("variable",)
 """Fields that records of older files do not have: their defaults are meant."""
@@ -62,6 +83,7 @@ _NAMES = {
     "levels": "level",
     "widths": "width",
     "slopes": "slope",
+    "distances": "distance",
 }
 _TEXTS = ("quantity", "per", "control", "level_name", "reference", "estimator")
 _LENGTH_UNIT = {"chain": "lattice constant", "square": "lattice constant", "network": "layer"}
@@ -100,13 +122,39 @@ _OF_RECORDS = {
     "density": "share of the activations over the width of the bin",
     "density_error": "standard error",
     "density_exact": "mean-field density, mean over the bin",
-    "levels": "layer",
+    "levels": "layer, or step of a recursion",
     "widths": "neurons",
     "value": "entropy of the activations",
     "error": "standard error",
     "exact": "mean-field entropy",
+    "couplings": "couplings of the terms",
+    "columns": "number of the term, or of the column",
+    "rows": "number of the row",
+    "before": "nearest-neighbour coupling K",
+    "after": "couplings of the terms after one step",
+    "nearest": "nearest-neighbour coupling K1",
+    "diagonal": "diagonal coupling K2",
+    "nearest_step": "change of K1 in one step",
+    "diagonal_step": "change of K2 in one step",
+    "critical_nearest": "K1 on the critical line",
+    "critical_diagonal": "K2 on the critical line",
+    "spins": "spins, -1 and +1",
+    "asymptote": "exact limit of D(p_0||p_n)",
+    "distances": "distance in a row",
+    "inverted": "correlation inverted from D(p_1||p_r)",
+    "inverted_error": "standard error",
+    "torus": "exact correlation of the torus",
+    "plane": "exact correlation of the infinite lattice",
 }
-_UNITS_OF_RECORDS = {"xi_q": "layer", "xi_c": "layer", "value": "nat", "error": "nat", "exact": "nat"}
+_UNITS_OF_RECORDS = {
+    "xi_q": "layer",
+    "xi_c": "layer",
+    "value": "nat",
+    "error": "nat",
+    "exact": "nat",
+    "asymptote": "nat",
+    "distances": "lattice constant",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +171,12 @@ class Archive:
     maps : tuple of FixedPointMap
     histograms : tuple of ActivationHistogram
     entropies : tuple of ActivationEntropy
+    flows : tuple of CouplingFlow
+    coupling_maps : tuple of CouplingMap
+    planes : tuple of CouplingPlane
+    configurations : tuple of Configuration
+    asymptotes : tuple of AsymptoteLine
+    correlations : tuple of PairCorrelation
     """
 
     curves: tuple = ()
@@ -132,6 +186,12 @@ class Archive:
     maps: tuple = ()
     histograms: tuple = ()
     entropies: tuple = ()
+    flows: tuple = ()
+    coupling_maps: tuple = ()
+    planes: tuple = ()
+    configurations: tuple = ()
+    asymptotes: tuple = ()
+    correlations: tuple = ()
 
     def families(self) -> dict:
         """Return the curves by family, in order."""
@@ -332,7 +392,8 @@ def _write_record(group, record):
     axes_of = arrays(record)
     scales = {}
     for axis in dict.fromkeys(itertools.chain.from_iterable(axes_of.values())):
-        scales[axis] = _dataset(group, _NAMES.get(axis, axis), getattr(record, axis), "1", _OF_RECORDS[axis])
+        unit = _UNITS_OF_RECORDS.get(axis, "1")
+        scales[axis] = _dataset(group, _NAMES.get(axis, axis), getattr(record, axis), unit, _OF_RECORDS[axis])
         scales[axis].make_scale(_NAMES.get(axis, axis))
     for name in (name for name in axes_of if name not in scales):
         unit = _UNITS_OF_RECORDS.get(name, "1")
@@ -341,8 +402,7 @@ def _write_record(group, record):
             dataset.dims[dimension].attach_scale(scales[axis])
     others = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     others = {name: value for name, value in others.items() if name not in axes_of}
-    if "stability" in others:
-        others["stability"] = ", ".join(others["stability"])
+    others |= {name: ", ".join(others[name]) for name in _WORDS if name in others}
     _describe(group, others)
 
 
@@ -475,6 +535,5 @@ def _read_record(group, kind):
             continue
         value = group.attrs[name]
         fields[name] = tuple(map(_plain, value)) if isinstance(value, np.ndarray) else _plain(value)
-    if "stability" in fields:
-        fields["stability"] = tuple(filter(None, fields["stability"].split(", ")))
+    fields |= {name: tuple(filter(None, fields[name].split(", "))) for name in _WORDS if name in fields}
     return kind(**fields)

@@ -346,8 +346,9 @@ def _check_targets(options):
 
 def _deliver(options, found, words, *, normalised=False):
     from isingflow import archive
+    from isingflow.plotting.figures import figure_of
 
-    figure = _figure_of(found, normalised=normalised)
+    figure = figure_of(found, normalised=normalised)
     archive.write(options.output, found, overwrite=options.force)
     for path in _pictures(options.output):
         _save(figure, path)
@@ -400,25 +401,6 @@ def _progress(words, total, *, quiet):
     )
 
 
-def _figure_of(found, *, normalised=False):
-    from isingflow.plotting.networks import is_networks, networks_figure
-    from isingflow.plotting.published import is_published, published_figure
-
-    if is_published(found):
-        return published_figure(found, normalised=normalised)
-    if normalised:
-        raise ParameterError("--normalise is for archives of isingflow published")
-    if is_networks(found):
-        return networks_figure(found)
-    if found.diagrams:
-        from isingflow.plotting.phases import phases_figure
-
-        return phases_figure(found)
-    from isingflow.plotting.compare import compare_figure
-
-    return compare_figure(found)
-
-
 def _save(figure, path):
     """Save a picture, whole or not at all."""
     temporary = path.with_name(f".isingflow-{os.getpid()}{path.suffix}")
@@ -439,6 +421,7 @@ def _show(options):
 
 def _figure(options):
     from isingflow import archive
+    from isingflow.plotting.figures import figure_of
 
     found = archive.read(options.archive)
     paths = [options.output] if options.output else _pictures(options.archive)
@@ -448,7 +431,7 @@ def _figure(options):
         archive.check_target(path, overwrite=options.force or not options.output)
         if path.exists() and path.samefile(options.archive):
             raise ParameterError(f"{path} is the archive itself: name the picture with -o")
-    figure = _figure_of(found, normalised=options.normalise)
+    figure = figure_of(found, normalised=options.normalise)
     for path in paths:
         _save(figure, path)
     print("\n".join(map(str, paths)))

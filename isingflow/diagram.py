@@ -1,4 +1,5 @@
-"""Records of mean-field theory: the phase diagram of random networks, maps with their fixed points, histograms.
+"""Records that are no curves: of random networks the phase diagram, maps with their fixed points and histograms; of the
+Ising models flows and maps of couplings, configurations, and what pairs of spins say.
 
 They travel from flow to archive to picture as `isingflow.curve.LevelCurve` does, and cannot be changed. A field that is
 an array says in its metadata along which others it runs: that is its shape, and the archive's dimension scales.
@@ -14,6 +15,8 @@ from isingflow.errors import ParameterError
 from isingflow.parameters import ENSEMBLES, choice, finite, whole
 
 STABILITIES = ("attracting", "repelling", "neutral")
+LATTICES = ("chain", "square")
+TERMS = ("nearest", "diagonal", "plaquette", "field")
 
 
 def ascending(name, values) -> np.ndarray:
@@ -27,9 +30,9 @@ def ascending(name, values) -> np.ndarray:
     return array
 
 
-def _along(*axes):
+def _along(*axes, dtype=np.float64):
     """Say that a field is an array along these axes: names of fields or properties, its own if it is an axis."""
-    return {"axes": axes}
+    return {"axes": axes, "dtype": dtype}
 
 
 def arrays(record) -> dict:
@@ -41,10 +44,12 @@ class _Record:
     """Own the arrays and freeze them, and check their shapes."""
 
     def __post_init__(self):
-        if not isinstance(self.activation, str):
-            raise ParameterError(f"activation must be a name, got {self.activation!r}")
+        for item in dataclasses.fields(self):
+            if item.type is str and not isinstance(getattr(self, item.name), str):
+                raise ParameterError(f"{item.name} must be a name, got {getattr(self, item.name)!r}")
         for name, axes in arrays(self).items():
-            stored = np.array(getattr(self, name), dtype=np.float64)
+            (dtype,) = (item.metadata["dtype"] for item in dataclasses.fields(self) if item.name == name)
+            stored = np.array(getattr(self, name), dtype=dtype)
             stored.setflags(write=False)
             self._set(**{name: stored})
             wanted = (stored.size,) if axes == (name,) else tuple(len(getattr(self, axis)) for axis in axes)
@@ -269,3 +274,259 @@ class ActivationHistogram(_Record):
     def centres(self) -> np.ndarray:
         """Middles of the bins, float64 (k,)."""
         return (self.edges[1:] + self.edges[:-1]) / 2
+
+
+def _terms(given) -> tuple:
+    return tuple(choice("terms", term, TERMS) for term in given)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class CouplingFlow(_Record):
+    """Couplings of an Ising model, level by level.
+
+    Attributes
+    ----------
+    system : {"chain", "square"}
+        Of which.
+    scheme : str
+        The recursion, for instance "exact, factor 2" or "wilson".
+    terms : tuple of {"nearest", "diagonal", "plaquette", "field"}
+        What the columns of `couplings` belong to.
+    levels : numpy.ndarray
+        float64 (k,): steps of the recursion, ascending.
+    couplings : numpy.ndarray
+        float64 (k, t): one row a level, dimensionless.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, the levels do not ascend, or a word is not one of those above.
+    """
+
+    system: str
+    scheme: str
+    terms: tuple
+    levels: np.ndarray = field(metadata=_along("levels"))
+    couplings: np.ndarray = field(metadata=_along("levels", "columns"))
+
+    def __post_init__(self):
+        self._set(terms=_terms(self.terms))
+        super().__post_init__()
+        ascending("levels", self.levels)
+        choice("system", self.system, LATTICES)
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Numbers of the terms, int64 (t,)."""
+        return np.arange(len(self.terms))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class CouplingMap(_Record):
+    """What one step of a recursion of the square lattice makes of a nearest-neighbour coupling.
+
+    Attributes
+    ----------
+    scheme : str
+        The recursion.
+    terms : tuple of {"nearest", "diagonal", "plaquette", "field"}
+        What the columns of `after` belong to.
+    before : numpy.ndarray
+        float64 (k,): ``K``, dimensionless, ascending.
+    after : numpy.ndarray
+        float64 (k, t): the couplings after the step, dimensionless.
+    fixed, slopes : numpy.ndarray
+        float64 (j,): fixed points, ascending, and slopes of the map there.
+    stability : tuple of str
+        "attracting", "repelling" or "neutral" for each.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, `before` does not ascend, or a word is not one of those above.
+    """
+
+    scheme: str
+    terms: tuple
+    before: np.ndarray = field(metadata=_along("before"))
+    after: np.ndarray = field(metadata=_along("before", "columns"))
+    fixed: np.ndarray = field(metadata=_along("fixed"))
+    slopes: np.ndarray = field(metadata=_along("fixed"))
+    stability: tuple
+
+    def __post_init__(self):
+        self._set(terms=_terms(self.terms))
+        super().__post_init__()
+        self._set(stability=tuple(choice("stability", word, STABILITIES) for word in self.stability))
+        if len(self.stability) != len(self.fixed):
+            raise ParameterError(f"{len(self.fixed)} fixed points need as many stabilities, got {len(self.stability)}")
+        ascending("before", self.before)
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Numbers of the terms, int64 (t,)."""
+        return np.arange(len(self.terms))
+
+
+_COUPLINGS = ("diagonal", "nearest")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class CouplingPlane(_Record):
+    """A recursion of nearest and diagonal couplings of the square lattice, over their plane.
+
+    Attributes
+    ----------
+    scheme : str
+        The recursion.
+    nearest, diagonal : numpy.ndarray
+        float64 (n,), (m,): ``K1`` and ``K2``, dimensionless, ascending.
+    nearest_step, diagonal_step : numpy.ndarray
+        float64 (m, n): by how much one step changes each.
+    critical_nearest, critical_diagonal : numpy.ndarray
+        float64 (k,): points on the line that flows into the fixed point, `critical_diagonal` ascending.
+    fixed : tuple of float
+        The fixed point ``(K1, K2)``.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, or an axis does not ascend.
+    """
+
+    scheme: str
+    nearest: np.ndarray = field(metadata=_along("nearest"))
+    diagonal: np.ndarray = field(metadata=_along("diagonal"))
+    nearest_step: np.ndarray = field(metadata=_along(*_COUPLINGS))
+    diagonal_step: np.ndarray = field(metadata=_along(*_COUPLINGS))
+    critical_diagonal: np.ndarray = field(metadata=_along("critical_diagonal"))
+    critical_nearest: np.ndarray = field(metadata=_along("critical_diagonal"))
+    fixed: tuple
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("nearest", "diagonal", "critical_diagonal"):
+            ascending(name, getattr(self, name))
+        if np.shape(self.fixed) != (2,):
+            raise ParameterError(f"fixed must be two couplings, got {self.fixed!r}")
+        self._set(fixed=tuple(map(float, self.fixed)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Configuration(_Record):
+    """A window of one decimated configuration of the square lattice.
+
+    Attributes
+    ----------
+    coupling : float
+        ``K`` of the sampled lattice, dimensionless.
+    side : int
+        Its side.
+    level : int
+        Decimation steps of length sqrt(2).
+    spins : numpy.ndarray
+        int8 (rows, columns): -1 and +1.
+
+    Raises
+    ------
+    ParameterError
+        If there are other spins, or a number is out of range.
+    """
+
+    coupling: float
+    side: int
+    level: int
+    spins: np.ndarray = field(metadata=_along("rows", "columns", dtype=np.int8))
+
+    def __post_init__(self):
+        if np.ndim(self.spins) != 2 or not np.isin(self.spins, (-1, 1)).all():
+            raise ParameterError(f"spins must be -1 and +1 in rows and columns, got shape {np.shape(self.spins)}")
+        super().__post_init__()
+        self._set(coupling=finite("coupling", self.coupling))
+        self._set(side=whole("side", self.side), level=whole("level", self.level, low=0))
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Numbers of the rows, int64."""
+        return np.arange(np.shape(self.spins)[0])
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Numbers of the columns, int64."""
+        return np.arange(np.shape(self.spins)[1])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class AsymptoteLine(_Record):
+    """The exact limit of relative entropy under decimation against the coupling, densely.
+
+    Attributes
+    ----------
+    system : {"chain", "square"}
+        Of which.
+    quantity : str
+        Of what, as for `isingflow.curve.LevelCurve`.
+    per : str
+        What it is per.
+    before : numpy.ndarray
+        float64 (k,): ``K``, dimensionless, ascending.
+    asymptote : numpy.ndarray
+        float64 (k,): nats.
+    critical : float
+        The critical coupling, ``inf`` for the chain.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, the couplings do not ascend, or the system is another.
+    """
+
+    system: str
+    quantity: str
+    per: str
+    before: np.ndarray = field(metadata=_along("before"))
+    asymptote: np.ndarray = field(metadata=_along("before"))
+    critical: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        choice("system", self.system, LATTICES)
+        ascending("before", self.before)
+        self._set(critical=float(self.critical))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PairCorrelation(_Record):
+    """Correlations of two spins in a row, inverted from the relative entropy between near and far pairs.
+
+    Attributes
+    ----------
+    coupling : float
+        ``K`` of the square lattice, dimensionless.
+    side : int
+        Side of the torus.
+    distances : numpy.ndarray
+        float64 (k,): ``r``, lattice constants, ascending.
+    inverted, inverted_error : numpy.ndarray
+        float64 (k,): ``c_r`` at which ``D(p_1||p_r)`` takes its sampled value, and one standard error; dimensionless.
+    torus, plane : numpy.ndarray
+        float64 (k,): the exact ``c_r`` of the torus and of the infinite lattice.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, the distances do not ascend, or a number is out of range.
+    """
+
+    coupling: float
+    side: int
+    distances: np.ndarray = field(metadata=_along("distances"))
+    inverted: np.ndarray = field(metadata=_along("distances"))
+    inverted_error: np.ndarray = field(metadata=_along("distances"))
+    torus: np.ndarray = field(metadata=_along("distances"))
+    plane: np.ndarray = field(metadata=_along("distances"))
+
+    def __post_init__(self):
+        super().__post_init__()
+        ascending("distances", self.distances)
+        self._set(coupling=finite("coupling", self.coupling), side=whole("side", self.side))

@@ -148,6 +148,10 @@ def contents(archive: Archive) -> str:
     elif archive.histograms:
         lines += ["", *map(_histogram, archive.histograms)]
     lines += ["", *map(_entropy, archive.entropies)] if archive.entropies else []
+    ising = [*map(_flow, archive.flows), *map(_coupling_map, archive.coupling_maps), *map(_plane, archive.planes)]
+    ising += [*map(_asymptote_line, archive.asymptotes), *map(_pair_correlation, archive.correlations)]
+    ising += map(_configuration, archive.configurations)
+    lines += ["", *ising] if ising else []
     return "\n".join(lines)
 
 
@@ -268,6 +272,39 @@ def _entropy(one):
         f"{_where(one)}: {one.activation} activations in layer {one.levels[-1]:g} of {one.networks} networks have the "
         f"entropy {found} nats, mean field {one.exact[-1]:.6g}"
     )
+
+
+def _flow(one):
+    first, last = (
+        ", ".join(f"{term} {value:.6g}" for term, value in zip(one.terms, one.couplings[row], strict=True))
+        for row in (0, -1)
+    )
+    return f"flow of the {one.system}, {one.scheme}: {first}; after {one.levels[-1]:g} steps {last}"
+
+
+def _coupling_map(one):
+    points = zip(one.fixed, one.stability, strict=True)
+    words = ", ".join(f"{value:.6g} {kind}" for value, kind in points)
+    return f"map of the couplings, {one.scheme}: {', '.join(one.terms)}; fixed points {words or 'none'}"
+
+
+def _plane(one):
+    return (
+        f"plane of nearest and diagonal couplings, {one.scheme}: fixed point ({one.fixed[0]:.6g}, {one.fixed[1]:.6g})"
+    )
+
+
+def _asymptote_line(one):
+    return f"asymptote of {one.system}/{one.quantity} against coupling: {len(one.before)} exact points"
+
+
+def _pair_correlation(one):
+    return f"coupling {one.coupling:.7g}, side {one.side}: {len(one.distances)} correlations inverted from pairs"
+
+
+def _configuration(one):
+    shape = " x ".join(map(str, one.spins.shape))
+    return f"coupling {one.coupling:.7g}, side {one.side}: {shape} spins of level {one.level}"
 
 
 def _bins(archive):

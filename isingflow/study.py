@@ -360,7 +360,7 @@ def compare(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, c
     """
     started = datetime.datetime.now(datetime.UTC)
     curves = run(compare_tasks(quick=quick, inputs=inputs), seed=seed, workers=workers, progress=progress)
-    return Archive(curves, scale_lines(), _provenance(started, seed, command))
+    return Archive(curves, scale_lines(), provenance(started, seed, command))
 
 
 def phases(
@@ -430,7 +430,7 @@ def phases(
             histograms.append(activation_histogram(law, networks=networks, rng=stream(seed, law, "histogram")))
     report(1.0)
     found = {"diagrams": (diagram,), "maps": maps, "histograms": tuple(histograms)}
-    return Archive(provenance=_provenance(started, seed, command), **found)
+    return Archive(provenance=provenance(started, seed, command), **found)
 
 
 def networks(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, command="") -> Archive:
@@ -470,7 +470,7 @@ def networks(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, 
             rng = stream(seed, task, "histogram")
             histograms += preactivation_histograms(_pair(inputs, seed)[:1], task.network, rng=rng, **shown)
     lines = (_network_scale_line(),)
-    return Archive(curves, lines, _provenance(started, seed, command), histograms=tuple(histograms))
+    return Archive(curves, lines, provenance(started, seed, command), histograms=tuple(histograms))
 
 
 def truncation(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archive:
@@ -552,10 +552,11 @@ def published(
         curves.append(published_curve(read, rng=rng, **given))
         if progress:
             progress(len(curves) / len(files))
-    return Archive(tuple(curves), provenance=_provenance(started, seed, command))
+    return Archive(tuple(curves), provenance=provenance(started, seed, command))
 
 
-def _provenance(started, seed, command):
+def provenance(started, seed, command) -> dict:
+    """Return what an archive says of its making: begun at `started`, from this seed, by this command, until now."""
     libraries = ("numpy", "scipy", "numba", "h5py", "scikit-learn")
     return {
         "version": isingflow.__version__,

@@ -29,6 +29,7 @@ MAY_KNOW = {
     "archive": {"errors", "parameters", "curve", "diagram"},
     "executors": {"errors"},
     "study": {"archive", "executors", "flow", "ising", "network", "parameters", "seeding", "__init__"},
+    "ising_studies": {"archive", "diagram", "flow", "ising", "parameters", "seeding", "study"},
     "plotting": {"curve", "diagram", "errors", "plotting"},
     "report": {"archive", "curve", "divergence"},
     "verification": {"divergence", "ising", "network", "parameters"},

@@ -1,5 +1,6 @@
 """Drawing one curve, or one family of curves, into a matplotlib axes."""
 
+import matplotlib
 import numpy as np
 
 STYLE = {
@@ -24,6 +25,7 @@ COLOURS = ("#0b2545", "#b3261e", "#2e7d32", "#e08e0b", "#6fa8dc")
 """From dark to light, apart in grey too."""
 
 MARKERS = ("o", "s", "D", "^", "v")
+MORE_MARKERS = (*MARKERS, "P", "X", "<", ">")
 SYMBOLS = {"coupling": "K", "weight_variance": r"\sigma_w^2"}
 
 
@@ -86,3 +88,47 @@ def draw_family(axes, curves, *, every=1, filled=True, labels=True):
         label = None if labels else "_nolegend_"
         artists += draw_curve(axes, curve, every=every, filled=filled, label=label, **look)
     return artists
+
+
+def looks_of(values) -> dict:
+    """Return colour and marker of every value, from dark to light."""
+    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(values)))
+    return {
+        value: {"color": tuple(shade), "marker": MORE_MARKERS[index % len(MORE_MARKERS)]}
+        for index, (value, shade) in enumerate(zip(sorted(values), shades, strict=True))
+    }
+
+
+def draw_series(axes, curve, name, *, shown=slice(None), **look):
+    """Draw one series of a sampled curve against the distance: points with error bars, and its reference.
+
+    The reference is a line, of levels with gaps between them a dash each; where there is none, a thin line joins the
+    points.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where.
+    curve : LevelCurve
+        What.
+    name : {"value", "reverse", "step"}
+        Which series.
+    shown : slice
+        Which levels.
+    **look
+        Colour and marker.
+    """
+    names = ("error", "exact") if name == "value" else (f"{name}_error", f"exact_{name}")
+    length, points, errors, exact = (getattr(curve, field)[shown] for field in ("length", name, *names))
+    known = np.isfinite(exact)
+    if known.any():
+        line = {} if known.all() else {"linestyle": "none", "marker": "_", "markersize": 14}
+        axes.plot(length[known], exact[known], color=look["color"], zorder=1, **line)
+    joined = {"linestyle": "none"} if known.any() else {"linestyle": "-", "linewidth": 0.5, "elinewidth": 1.2}
+    axes.errorbar(length, points, yerr=errors, zorder=2, **joined, **look)
+
+
+def missing_families(archive, wanted) -> list:
+    """Return the families of curves that an archive does not hold."""
+    there = archive.families()
+    return [name for name in wanted if name not in there]

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isingflow.errors import ParameterError
-from isingflow.plotting.curves import COLOURS, MARKERS, STYLE, control_label
+from isingflow.plotting.curves import COLOURS, MARKERS, STYLE, control_label, looks_of
 
 ONE, TWO, PUBLISHED = (
     f"network/{name}" for name in ("one input", "two inputs", "published estimator, reference variance")
@@ -16,8 +16,6 @@ LAYERS = 40
 
 POINTS = 12
 """Drawn of a curve, about."""
-
-MORE_MARKERS = (*MARKERS, "P", "X", "<", ">")
 
 
 def is_networks(archive) -> bool:
@@ -70,14 +68,7 @@ def networks_figure(archive) -> Figure:
 def _looks(families):
     """Label, colour and marker of every weight variance, from dark to light."""
     curves = {curve.control_value: curve for name in (ONE, TWO, PUBLISHED) for curve in families[name]}
-    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(curves)))
-    return {
-        value: (
-            control_label(curves[value]),
-            {"color": tuple(shade), "marker": MORE_MARKERS[index % len(MORE_MARKERS)]},
-        )
-        for index, (value, shade) in enumerate(zip(sorted(curves), shades, strict=True))
-    }
+    return {value: (control_label(curves[value]), look) for value, look in looks_of(curves).items()}
 
 
 def _reference(curves):
