@@ -8,7 +8,6 @@ import datetime
 import math
 
 import numpy as np
-from scipy.optimize import brentq
 
 from isingflow.archive import Archive
 from isingflow.diagram import (
@@ -26,9 +25,9 @@ from isingflow.ising import couplings as recursions
 from isingflow.ising import pair, square
 from isingflow.ising.decimation import decimate
 from isingflow.ising.sampling import sample_square
-from isingflow.parameters import ChainParameters, SquareParameters
+from isingflow.parameters import SCHEMES, ChainParameters, SquareParameters, TruncationParameters
 from isingflow.seeding import checked_seed, stream
-from isingflow.study import provenance, run
+from isingflow.study import COUPLINGS, provenance, run
 
 CHAIN_COUPLINGS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6)
 """Of the exact curves of the chain."""
@@ -209,7 +208,7 @@ def plane(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archi
     """
     started = datetime.datetime.now(datetime.UTC)
     points = 101 if quick else 401
-    starts = sorted((*PLANE_STARTS, float(_critical_nearest(np.zeros(1))[0])))
+    starts = sorted((*PLANE_STARTS, recursions.critical_coupling("wilson")))
     flows = [_flow("wilson", start, steps=10) for start in starts]
     flows += [_flow(scheme, start, steps=8) for scheme, starts in COBWEBS.items() for start in starts]
     before = np.linspace(0.0, 1.0, points)
@@ -230,27 +229,25 @@ def _flow(scheme, start, *, steps):
 
 
 def _fixed_points(scheme):
-    """Zero, and where the map crosses the diagonal, if it does below 1."""
-    step = recursions.RECURSIONS[scheme].step
-
-    def change(coupling):
-        return step(coupling)[0] - coupling
-
-    return [0.0, brentq(change, 0.05, 1.0, xtol=1e-15)] if change(0.05) < 0 < change(1.0) else [0.0]
+    """Zero, and the non-trivial one of a recursion that has one; with the slopes there."""
+    trivial = {0.0: 0.0}
+    if scheme == "nearest-neighbour":
+        return trivial
+    found = recursions.fixed_point(scheme)
+    return trivial | {found.couplings[0]: found.eigenvalues[0]}
 
 
 def _coupling_map(scheme, before):
     step = recursions.RECURSIONS[scheme].step
-    fixed, h = _fixed_points(scheme), 1e-5
-    slopes = [(step(point + h)[0] - step(point - h)[0]) / (2 * h) for point in fixed]
+    fixed = _fixed_points(scheme)
     return CouplingMap(
         scheme=scheme,
         terms=("nearest",),
         before=before,
         after=np.array([step(coupling) for coupling in before]),
-        fixed=fixed,
-        slopes=slopes,
-        stability=tuple("attracting" if abs(slope) < 1 else "repelling" for slope in slopes),
+        fixed=list(fixed),
+        slopes=list(fixed.values()),
+        stability=tuple("attracting" if abs(slope) < 1 else "repelling" for slope in fixed.values()),
     )
 
 
@@ -267,7 +264,7 @@ def _wilson_plane(points):
         diagonal_step=after[1] - diagonal[:, None],
         critical_diagonal=line,
         critical_nearest=_critical_nearest(line),
-        fixed=(1 / 3, 1 / 9),
+        fixed=recursions.fixed_point("wilson").couplings,
     )
 
 
@@ -414,6 +411,52 @@ def inverted_correlation(curve) -> PairCorrelation:
         torus=torus,
         plane=[square.correlation(coupling, int(r), direction="row") for r in distances],
     )
+
+
+def truncation_tasks(*, quick=False) -> tuple:
+    """Return the tasks of `truncation`: for each coupling the true marginals, and those of every recursion.
+
+    Parameters
+    ----------
+    quick : bool
+        Small tori, half a minute instead of several.
+
+    Returns
+    -------
+    tuple
+        Records of `isingflow.parameters`, which `run` takes.
+
+    Examples
+    --------
+    >>> [type(task).__name__ for task in truncation_tasks(quick=True)][4:7]
+    ['SquareParameters', 'TruncationParameters', 'TruncationParameters']
+    """
+    lattice = {"side": 32, "samples": 1024, "steps": 4} if quick else {"side": 64, "samples": 4096, "steps": 4}
+    return (
+        *(SquareParameters(coupling=coupling, **lattice) for coupling in COUPLINGS),
+        *(
+            TruncationParameters(coupling=coupling, scheme=scheme, **lattice)
+            for coupling in COUPLINGS
+            for scheme in SCHEMES
+        ),
+    )
+
+
+def truncation(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archive:
+    """Hold the marginals that recursions of the couplings predict against the true ones of the square lattice.
+
+    Parameters and exceptions as for `chain`.
+
+    Returns
+    -------
+    Archive
+        Curves of neighbouring pairs and of 2x2 windows: "pair marginal" and "2x2 marginal" of decimated configurations,
+        and the same with the name of each recursion.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    curves = run(truncation_tasks(quick=quick), seed=seed, workers=workers, progress=progress)
+    marginals = tuple(curve for curve in curves if curve.quantity.startswith(("pair marginal", "2x2 marginal")))
+    return Archive(marginals, provenance=_provenance("truncation", started, seed, command))
 
 
 def _provenance(figure, started, seed, command):

@@ -33,7 +33,6 @@ from isingflow.network.propagation import propagate
 from isingflow.network.published import ORDERS, list_networks, read_network
 from isingflow.parameters import (
     INPUTS,
-    SCHEMES,
     VARIANCES,
     ChainParameters,
     EnsembleParameters,
@@ -188,35 +187,6 @@ def network_tasks(*, quick=False, inputs="digits") -> tuple:
     return (
         *(EnsembleParameters(network=law(w, *sizes[0]), **ensembles) for w in NETWORK_WEIGHT_VARIANCES),
         *(PublishedParameters(network=law(w, *sizes[1]), **published) for w in NETWORK_WEIGHT_VARIANCES),
-    )
-
-
-def truncation_tasks(*, quick=False) -> tuple:
-    """Return the tasks of `truncation`: for each coupling the true marginals, and those of every recursion.
-
-    Parameters
-    ----------
-    quick : bool
-        Small tori, half a minute instead of several.
-
-    Returns
-    -------
-    tuple
-        Records of `isingflow.parameters`, which `run` takes.
-
-    Examples
-    --------
-    >>> [type(task).__name__ for task in truncation_tasks(quick=True)][4:7]
-    ['SquareParameters', 'TruncationParameters', 'TruncationParameters']
-    """
-    lattice = {"side": 32, "samples": 1024, "steps": 4} if quick else {"side": 64, "samples": 4096, "steps": 4}
-    return (
-        *(SquareParameters(coupling=coupling, **lattice) for coupling in COUPLINGS),
-        *(
-            TruncationParameters(coupling=coupling, scheme=scheme, **lattice)
-            for coupling in COUPLINGS
-            for scheme in SCHEMES
-        ),
     )
 
 
@@ -471,39 +441,6 @@ def networks(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, 
             histograms += preactivation_histograms(_pair(inputs, seed)[:1], task.network, rng=rng, **shown)
     lines = (_network_scale_line(),)
     return Archive(curves, lines, provenance(started, seed, command), histograms=tuple(histograms))
-
-
-def truncation(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archive:
-    """Hold the marginals that recursions of the couplings predict against the true ones of the square lattice.
-
-    Parameters
-    ----------
-    seed : int
-        Root seed, from 0 to 2**64 - 1.
-    workers : int
-        Processes, at least 1; the numbers do not depend on it.
-    quick
-        As for `truncation_tasks`.
-    progress : callable, optional
-        As for `run`.
-    command : str
-        What the archive says it was made by.
-
-    Returns
-    -------
-    Archive
-        Curves of neighbouring pairs and of 2x2 windows: "pair marginal" and "2x2 marginal" of decimated configurations,
-        and the same with the name of each recursion.
-
-    Raises
-    ------
-    ParameterError
-        If an argument is out of range.
-    """
-    started = datetime.datetime.now(datetime.UTC)
-    curves = run(truncation_tasks(quick=quick), seed=seed, workers=workers, progress=progress)
-    marginals = tuple(curve for curve in curves if curve.quantity.startswith(("pair marginal", "2x2 marginal")))
-    return Archive(marginals, provenance=_provenance(started, seed, command))
 
 
 def published(

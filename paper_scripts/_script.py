@@ -8,7 +8,7 @@ from isingflow.archive import read, write
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main(words, name, study, figure):
+def main(words, name, study, figure, *, table=None):
     """Draw figures/NAME.png, from data/NAME.h5 or an archive that is computed first.
 
     Parameters
@@ -21,6 +21,8 @@ def main(words, name, study, figure):
         ``study(quick=, workers=, command=)``, which computes the archive.
     figure : callable
         ``figure(archive)``, which draws it.
+    table : callable, optional
+        ``table(archive)``: text that is printed.
     """
     parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group()
@@ -40,5 +42,7 @@ def main(words, name, study, figure):
         write(target, archive, overwrite=True)
     else:
         archive = read(options.archive)
+    if table:
+        print(table(archive))
     figure(archive).savefig(options.output)
     print(options.output)

@@ -23,6 +23,7 @@ from isingflow.flow import chain as chain_room
 from isingflow.flow import network as network_room
 from isingflow.flow import square as square_room
 from isingflow.ising import chain, pair, square
+from isingflow.ising.couplings import fixed_point
 from isingflow.network import meanfield
 from isingflow.network.activations import named
 from isingflow.network.finite_width import input_correction, pair_correction
@@ -170,6 +171,12 @@ def test_the_truncated_flow_saturates_for_every_coupling():
     for coupling in (0.3, square.CRITICAL_COUPLING, 0.6):
         curve = square_flow(coupling, quantity="coupling", steps=14)
         assert curve.value[-1] == pytest.approx(curve.asymptote, rel=1e-6)
+
+
+def test_at_a_fixed_point_nothing_flows():
+    curve = square_flow(fixed_point("maris-kadanoff").couplings[0], quantity="coupling", scheme="maris-kadanoff")
+    assert np.abs(curve.value).max() < 1e-12
+    assert (curve.regime, math.isnan(curve.asymptote)) == ("undetermined", True)
 
 
 def test_a_flow_to_infinite_coupling_ends_before_it():

@@ -19,7 +19,7 @@ from isingflow import archive, ising_studies
 from isingflow.errors import ArchiveError, ParameterError
 from isingflow.ising.couplings import RECURSIONS
 from isingflow.ising.square import CRITICAL_COUPLING
-from isingflow.parameters import ChainParameters, SquareParameters
+from isingflow.parameters import ChainParameters, SquareParameters, TruncationParameters
 from isingflow.plotting.figures import ISING, figure_of
 
 SCRIPTS = sorted(path for path in (ROOT / "paper_scripts").glob("*.py") if not path.name.startswith("_"))
@@ -35,6 +35,7 @@ TASKS = {
     "marginals": SQUARES,
     "configurations": SQUARES,
     "scale": (ChainParameters(coupling=0.5, sites=64, steps=3, samples=20), *SQUARES),
+    "truncation": (*SQUARES, TruncationParameters(coupling=0.3, scheme="maris-kadanoff", side=32, samples=40, steps=2)),
 }
 """Of tiny studies, by the name of their figure; the others sample nothing."""
 
@@ -171,8 +172,12 @@ def test_panels_have_letters_titles_and_labels(name, found):
         assert [axes.get_ylabel()[:3] for axes in figure.axes[::2]] == ["(a)", "(b)", "(c)"]
         return
     titled = [axes for axes in figure.axes if axes.get_title(loc="left")]
-    assert [axes.get_title(loc="left")[:3] for axes in titled] == [f"({letter})" for letter in "abcdef"[: len(titled)]]
-    assert all(axes.get_xlabel() and axes.get_ylabel() for axes in titled)
+    letters = [axes.get_title(loc="left")[:3] for axes in titled]
+    assert letters == [f"({letter})" for letter in "abcdefghij"[: len(titled)]]
+    shared = name == "truncation"  # then only the outer ones have labels
+    places = [axes.get_subplotspec() for axes in titled]
+    assert all(axes.get_xlabel() for axes, at in zip(titled, places, strict=True) if at.is_last_row() or not shared)
+    assert all(axes.get_ylabel() for axes, at in zip(titled, places, strict=True) if at.is_first_col() or not shared)
 
 
 def test_inverted_correlations_are_those_the_curve_says(found):

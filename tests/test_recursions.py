@@ -12,7 +12,7 @@ import pytest
 from conftest import contents
 from conftest import curve as made_by_hand
 
-from isingflow import archive, report, study
+from isingflow import archive, ising_studies, report, study
 from isingflow.divergence.boltzmann import pooled
 from isingflow.errors import ParameterError
 from isingflow.flow import recursions, square_flow
@@ -236,14 +236,14 @@ def test_bad_input(call, message):
 
 @pytest.fixture(scope="module")
 def truncation():
-    """A study of truncation in a second, as `isingflow.study.truncation` makes it."""
+    """A study of truncation in a second, as `isingflow.ising_studies.truncation` makes it."""
     lattice = {"coupling": 0.4, "side": 8, "samples": 64, "steps": 2}
     return (SquareParameters(**lattice), *(TruncationParameters(scheme=scheme, **lattice) for scheme in SCHEMES))
 
 
 def test_study_of_truncation(monkeypatch, tmp_path, truncation):
-    monkeypatch.setattr(study, "truncation_tasks", lambda *, quick: truncation)
-    made = study.truncation(seed=3)
+    monkeypatch.setattr(ising_studies, "truncation_tasks", lambda *, quick: truncation)
+    made = ising_studies.truncation(seed=3)
     assert len(made.curves) == 2 * (1 + len(SCHEMES))
     again = study.run(truncation[2:3], seed=3)
     assert [contents(one) for one in made.curves[4:6]] == [contents(one) for one in again]
@@ -258,7 +258,7 @@ def test_study_of_truncation(monkeypatch, tmp_path, truncation):
 
 def test_tasks_of_truncation():
     for quick in (True, False):
-        tasks = study.truncation_tasks(quick=quick)
+        tasks = ising_studies.truncation_tasks(quick=quick)
         assert len(tasks) == 5 * (1 + len(SCHEMES))
         assert {task.coupling for task in tasks} == set(COUPLINGS)
         assert all(study.cost(task) > 0 for task in tasks)

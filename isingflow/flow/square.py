@@ -54,6 +54,9 @@ LONG = 20
 SIGNIFICANT = 4.0
 """Standard errors from which on the correlation far away is not zero: the lattice is not disordered."""
 
+AT_REST = 1e-12
+"""A recursion that moves a coupling by less is at its fixed point: where it goes then is rounding."""
+
 ROUNDING = 1e-9
 """Relative errors of a scale below this are rounding: single turned spins look the same at every distance."""
 
@@ -130,7 +133,7 @@ def coupling_curve(coupling, *, scheme, steps) -> LevelCurve:
     def between(pairs):
         return [square.relative_entropy_per_site(p, q) for p, q in pairs]
 
-    to_zero = flow[-1] < flow[0]
+    to_zero = _regime(flow) == "saturating"
     series = {
         "value": between((flow[0], k) for k in flow),
         "reverse": between((k, flow[0]) for k in flow),
@@ -150,11 +153,17 @@ def coupling_curve(coupling, *, scheme, steps) -> LevelCurve:
         exact_reverse=series["reverse"],
         exact_step=series["step"],
         reference="exact",
-        regime="undetermined" if len(flow) == 1 else "saturating" if to_zero else "growing",
+        regime=_regime(flow),
         asymptote=asymptote,
         asymptote_error=0.0 if to_zero else math.nan,
         asymptote_exact=asymptote,
     )
+
+
+def _regime(flow):
+    if len(flow) == 1 or abs(flow[1] - flow[0]) < AT_REST:
+        return "undetermined"
+    return "saturating" if flow[-1] < flow[0] else "growing"
 
 
 def exact_pair_correlations(coupling, levels, side) -> list[float]:

@@ -166,7 +166,7 @@ def fixed_point(scheme) -> FixedPoint:
     ================  ====================  ===================  ======  ======
     recursion         fixed point           eigenvalues          y_t     nu
     ================  ====================  ===================  ======  ======
-    maris-kadanoff    0.506981              1.448922             1.0698  0.9347
+    maris-kadanoff    0.506981              1.448922             1.0700  0.9346
     wilson            (1/3, 1/9)            (2 +- sqrt(10)) / 3  1.5661  0.6385
     migdal-kadanoff   0.304689              1.678574             0.7472  1.3383
     exact             (infinitely many)                          1       1

@@ -1,4 +1,4 @@
-"""The figure of `isingflow.study.truncation`: marginals that recursions of the couplings predict beside true ones."""
+"""The figure of `isingflow.ising_studies.truncation`: marginals that recursions predict beside true ones."""
 
 import matplotlib
 from matplotlib.figure import Figure
