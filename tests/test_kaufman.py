@@ -79,17 +79,19 @@ class Runs:
             "swendsen-wang": (chains.Clusters, {"single": False}, 1),
             "wolff": (chains.Clusters, {"single": True}, 1),
         }
-        kind, settings, together = kinds[algorithm]
-        starts = equilibrium(side, coupling, lattices)
-        self.every = {"swendsen-wang": 1, "wolff": clusters_in_a_lattice(starts)}.get(algorithm, SWEEPS)
-        settings |= {"coupling": coupling, "field": 0.0}
-        self.chains = [kind(rows, side, rng, **settings) for rows in np.split(starts, lattices // together)]
+        kind, settings, self.together = kinds[algorithm]
+        self.rows = equilibrium(side, coupling, lattices).copy()
+        self.every = {"swendsen-wang": 1, "wolff": clusters_in_a_lattice(self.rows)}.get(algorithm, SWEEPS)
+        self.chain = functools.partial(kind, side=side, rng=rng, coupling=coupling, field=0.0, **settings)
         self.bonds, self.records, self.totals = 2 * side**2, 0, np.zeros(lattices)
 
     def prolong(self, records):
         """Return mean and standard error of the bond correlation, from the mean of each lattice so far."""
-        more = [chain.run(self.every, records)[0].sum(axis=0) for chain in self.chains]
-        self.totals += np.concatenate(more)
+        for start in range(0, len(self.rows), self.together):
+            some = slice(start, start + self.together)
+            chain = self.chain(self.rows[some])
+            self.totals[some] += chain.run(self.every, records)[0].sum(axis=0)
+            self.rows[some] = chain.rows()
         self.records += records
         means = self.totals / (self.records * self.bonds)
         return means.mean(), np.std(means, ddof=1) / math.sqrt(len(means))
@@ -101,7 +103,7 @@ def compare(algorithm, side, coupling, largest_error):
     # sweeps deserve more
     spread = min(WIDEST, math.sqrt(square.specific_heat(coupling)) / (2 * coupling))
     wanted = (spread / side / largest_error) ** 2
-    most = side**2 * (64 if algorithm == "heat-bath" else 1)
+    most = side**2 * (512 if algorithm == "heat-bath" else 1)
     lattices = 64 * math.ceil(min(1.5 * wanted, most) / 64)
     runs = Runs(algorithm, side, coupling, lattices)
     found, error = runs.prolong(max(FEWEST_RECORDS, math.ceil(wanted / lattices)))
