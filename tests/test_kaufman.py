@@ -33,10 +33,10 @@ CASES = [
     for algorithm, sides in SIDES.items()
     if side in sides
 ]
-SWEEPS = 4
+SWEEPS = 8
 """Between records of local updates."""
 
-FEWEST_RECORDS = 10
+FEWEST_RECORDS = 5
 """A run too short would see little but its start."""
 
 LONG = [
@@ -104,7 +104,7 @@ def compare(algorithm, side, coupling, largest_error):
     spread = min(WIDEST, math.sqrt(square.specific_heat(coupling)) / (2 * coupling))
     wanted = (spread / side / largest_error) ** 2
     most = side**2 * (512 if algorithm == "heat-bath" else 1)
-    lattices = 64 * math.ceil(min(1.5 * wanted, most) / 64)
+    lattices = 64 * math.ceil(min(wanted, most) / 64)
     runs = Runs(algorithm, side, coupling, lattices)
     found, error = runs.prolong(max(FEWEST_RECORDS, math.ceil(wanted / lattices)))
     while error >= largest_error:
