@@ -39,15 +39,8 @@ SWEEPS = 8
 FEWEST_RECORDS = 5
 """A run too short would see little but its start."""
 
-LONG = [
-    (algorithm, side, coupling)
-    for algorithm, side, coupling in CASES
-    if (side == 16 and algorithm != "replicas")
-    or (algorithm == "wolff" and coupling < 0.35)
-    or (algorithm == "heat-bath" and 0.35 < coupling < 0.45)
-    or (algorithm in ("replicas", "strips") and coupling == CRITICAL_COUPLING and side > 20)
-]
-"""Left to the slow runs: small lattices need many; small clusters, slow sweeps and local ones at ``K_c`` need time."""
+LONG = [("heat-bath", 64, CRITICAL_COUPLING), ("wolff", 256, 0.3)]
+"""Left to the slow runs: heat bath forgets slowly at ``K_c``, and small clusters cover a large lattice slowly."""
 
 WIDEST = 1.9
 """Standard deviation of a lattice's bond correlation is at most this over its side, at ``K_c`` and side 256."""
@@ -73,7 +66,7 @@ class Runs:
     def __init__(self, algorithm, side, coupling, lattices):
         rng = np.random.default_rng(22)
         kinds = {
-            "heat-bath": (chains.HeatBath, {"diagonal": 0.0, "plaquette": 0.0}, 64),
+            "heat-bath": (chains.HeatBath, {"diagonal": 0.0, "plaquette": 0.0}, 2**18 // side**2),
             "replicas": (chains.MultiSpin, {"strips": False}, 64),
             "strips": (chains.MultiSpin, {"strips": True}, 1),
             "swendsen-wang": (chains.Clusters, {"single": False}, 1),
@@ -104,7 +97,7 @@ def compare(algorithm, side, coupling, largest_error):
     spread = min(WIDEST, math.sqrt(square.specific_heat(coupling)) / (2 * coupling))
     wanted = (spread / side / largest_error) ** 2
     most = side**2 * (512 if algorithm == "heat-bath" else 1)
-    lattices = 64 * math.ceil(min(wanted, most) / 64)
+    lattices = 1024 * math.ceil(min(wanted, most) / 1024)
     runs = Runs(algorithm, side, coupling, lattices)
     found, error = runs.prolong(max(FEWEST_RECORDS, math.ceil(wanted / lattices)))
     while error >= largest_error:
