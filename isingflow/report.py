@@ -62,6 +62,7 @@ def _summary_row(curve):
         reference, distance = _distance_words(curve, *_triple(curve, "asymptote"))
         if distance:
             words += f" ({_name(curve)} {reference}, {distance})"
+    words += f"; fit: {curve.fit}" if curve.fit else ""
     return words + "".join(f" [{flag}]" for flag in curve.flags)
 
 

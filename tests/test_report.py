@@ -98,6 +98,13 @@ def test_endings_and_flags(by_hand):
     assert "network/two inputs: D(p_0||p_n) in nats per neuron; by hand, 50 networks" in words
 
 
+def test_model_and_range_of_a_fit(by_hand):
+    told = dataclasses.replace(by_hand.curves[0], fit="power law of <s s'>, 15 points from 2 to 16", flags=("doubt",))
+    words = report.contents(Archive((told, *by_hand.curves[1:])))
+    assert "; fit: power law of <s s'>, 15 points from 2 to 16 [doubt]" in words
+    assert words.count("fit:") == 1
+
+
 def test_contents(by_hand):
     words = report.contents(by_hand)
     assert f"root_seed: {2**64 - 1}" in words
