@@ -628,6 +628,10 @@ def test_diagnostics_have_the_unit_of_the_value():
     assert np.array_equal(share.diagnostics["replicates"], whole.diagnostics["replicates"] / 4)
     assert share.diagnostics["coverage_p"] == whole.diagnostics["coverage_p"]
     assert whole.diagnostics["block_length_p"] == 100
+    apart = kl_divergence(spins_of(0.6, 2000, 4, rng), spins_of(0.3, 2000, 4, rng))
+    for name in ("replicates_p", "replicates_q"):
+        assert len(apart.diagnostics[name]) == 20
+        assert np.array_equal(apart.per_dof().diagnostics[name], apart.diagnostics[name] / 4)
 
 
 def test_errors_of_longer_blocks_and_degrees_of_freedom():

@@ -120,7 +120,7 @@ class KLEstimate:
         return f"{with_error(self.value, self.stderr)} nats"
 
 
-_ENTROPIES = {"curvature_error", "error_double_blocks", "replicates", "free_energy"}
+_ENTROPIES = {"curvature_error", "error_double_blocks", "replicates", "replicates_p", "replicates_q", "free_energy"}
 
 
 def with_error(value, error) -> str:
