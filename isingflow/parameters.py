@@ -206,6 +206,19 @@ def decimation_steps(steps, side) -> int:
     return steps
 
 
+def processors(workers) -> int:
+    """Return a number of threads, at least 1; as many as there are processors for this process, given None.
+
+    Raises
+    ------
+    ParameterError
+        If `workers` is no such number.
+    """
+    if workers is not None:
+        return whole("workers", workers)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def within_memory(what, size, *, advice="") -> None:
     """Raise if `size` bytes are more memory than the machine has, where it says how much it has.
 

@@ -17,39 +17,45 @@ from isingflow.ising._words import population
 
 LANES = 32
 BLOCK = 64
+MOST = 2**31
+"""Sites of several lattices whose symbols are counted before tables of 32 bits are emptied."""
 
 
 @intrinsic
-def symbols_of_word(typing, lattice, places, symbols):
-    """Set bit ``j`` of uint16 ``symbols[x]`` to bit ``x`` of uint64 ``lattice[places[j]]``, for every `x` below 64.
+def symbols_of_word(typing, lattice, places, weights, symbols):
+    """Set uint16 ``symbols[x]`` to the sum of uint16 ``weights[j]`` over the set bits ``x`` of ``lattice[places[j]]``.
 
-    A word is a vector of flags that choose ``2**j`` or nothing: two instructions for many symbols, where the processor
-    has such vectors, while LLVM needs six times as long with the plain loop over `x` and `j`. The first flag is the
-    lowest bit on little-endian machines, and numba supports no others.
+    For every `x` below 64; uint64 `lattice`. A word is a vector of flags that choose the weight or nothing: one or two
+    instructions for many symbols, where the processor has such vectors, while LLVM needs six times as long with the
+    plain loop over `x` and `j`. The first flag is the lowest bit on little-endian machines, and numba supports no
+    others.
     """
 
     def generate(context, builder, signature, arguments):
-        lattice, places, symbols = (
+        lattice, places, weights, symbols = (
             context.make_array(kind)(context, builder, value)
             for kind, value in zip(signature.args, arguments, strict=True)
         )
         spins = builder.extract_value(places.shape, 0)
         vector, flags = ir.VectorType(ir.IntType(16), LANES), ir.VectorType(ir.IntType(1), LANES)
-        nothing, one = ir.Constant(vector, [0] * LANES), ir.Constant(vector, [1] * LANES)
+        nothing, lane = ir.Constant(vector, [0] * LANES), ir.IntType(32)
+        everywhere = ir.Constant(ir.VectorType(lane, LANES), [0] * LANES)
         for first in range(0, 64, LANES):
-            found, power = (cgutils.alloca_once_value(builder, start) for start in (nothing, one))
+            found = cgutils.alloca_once_value(builder, nothing)
             with cgutils.for_range(builder, spins) as loop:
                 place = builder.load(builder.gep(places.data, [loop.index]))
                 word = builder.load(builder.gep(lattice.data, [place]))
                 part = builder.trunc(builder.lshr(word, ir.Constant(word.type, first)), ir.IntType(LANES))
-                chosen = builder.select(builder.bitcast(part, flags), builder.load(power), nothing)
-                builder.store(builder.or_(builder.load(found), chosen), found)
-                builder.store(builder.shl(builder.load(power), one), power)
+                weight = builder.load(builder.gep(weights.data, [loop.index]))
+                weight = builder.insert_element(nothing, weight, ir.Constant(lane, 0))
+                weight = builder.shuffle_vector(weight, nothing, everywhere)
+                chosen = builder.select(builder.bitcast(part, flags), weight, nothing)
+                builder.store(builder.add(builder.load(found), chosen), found)
             target = builder.gep(symbols.data, [ir.Constant(spins.type, first)])
             builder.store(builder.load(found), builder.bitcast(target, vector.as_pointer()), align=2)
         return context.get_dummy_value()
 
-    return types.void(lattice, places, symbols), generate
+    return types.void(lattice, places, weights, symbols), generate
 
 
 @njit(cache=True, nogil=True)
@@ -98,32 +104,47 @@ def rotate(lattice, columns, shift, rotated):
 
 
 @njit(cache=True, nogil=True)
-def count_symbols(words, columns, shifts, copy_of, down, counts):
-    """Add to int64 `counts` (samples, 2**w) the windows at every site of uint64 `words` (samples, rows, words).
+def count_symbols(words, columns, shifts, copy_of, down, weights, counts):
+    """Add to int64 `counts` (blocks, symbols) the windows at every site of uint64 `words` (samples, rows, words).
 
-    Spin ``j`` of the window is int64 `down[j]` rows below the site and `shifts[copy_of[j]]` columns to its right.
+    Spin ``j`` of the window is int64 `down[j]` rows below the site and `shifts[copy_of[j]]` columns to its right. A
+    symbol is the sum of the uint16 `weights` of the spins that are up. Blocks are consecutive samples, equally many.
     """
     samples, rows, width = words.shape
+    blocks = len(counts)
     lattices = words.reshape(samples, rows * width)
     copies = np.empty((len(shifts), (rows + down.max()) * width), np.uint64)
     flat = copies.reshape(-1)
     first = copy_of * copies.shape[1] + down * width
     places, symbols = np.empty_like(first), np.empty(64, np.uint16)
     # neighbouring windows are often equal: four tables keep one addition from waiting for the last
-    tables = np.empty((4, counts.shape[1]), np.uint32)
-    for sample in range(samples):
-        for copy in range(len(shifts)):
-            rotate(lattices[sample], columns, shifts[copy], copies[copy])
-        tables[:] = 0
-        for y in range(rows):
-            for k in range(width):
-                for spin in range(len(first)):
-                    places[spin] = first[spin] + y * width + k
-                symbols_of_word(flat, places, symbols)
-                add_symbols(symbols, min(64, columns - 64 * k), tables)
-        for symbol in range(counts.shape[1]):
-            even = np.int64(tables[0, symbol]) + np.int64(tables[2, symbol])
-            counts[sample, symbol] += even + np.int64(tables[1, symbol]) + np.int64(tables[3, symbol])
+    tables = np.zeros((4, counts.shape[1]), np.uint32)
+    sites = 0
+    for block in range(blocks):
+        for sample in range(block * samples // blocks, (block + 1) * samples // blocks):
+            if sites + rows * columns > MOST:
+                empty(tables, counts[block])
+                sites = 0
+            sites += rows * columns
+            for copy in range(len(shifts)):
+                rotate(lattices[sample], columns, shifts[copy], copies[copy])
+            for y in range(rows):
+                for k in range(width):
+                    for spin in range(len(first)):
+                        places[spin] = first[spin] + y * width + k
+                    symbols_of_word(flat, places, weights, symbols)
+                    add_symbols(symbols, min(64, columns - 64 * k), tables)
+        empty(tables, counts[block])
+        sites = 0
+
+
+@njit(cache=True, nogil=True)
+def empty(tables, counts):
+    """Add four tables of uint32 to int64 `counts`, and clear them."""
+    for symbol in range(len(counts)):
+        even = np.int64(tables[0, symbol]) + np.int64(tables[2, symbol])
+        counts[symbol] += even + np.int64(tables[1, symbol]) + np.int64(tables[3, symbol])
+    tables[:] = 0
 
 
 @njit(cache=True, nogil=True)

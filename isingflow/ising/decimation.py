@@ -31,6 +31,8 @@ LARGEST_WINDOW = 16
 LARGEST_BY_SUBSETS = 5
 """Spins in the largest window that is counted sooner by its subsets than by its symbols."""
 
+LARGEST_SYMBOL = 2**16 - 1
+
 LARGEST_LATTICE = 2**33
 """Spins of the largest lattice whose symbols are counted: in four tables of 32 bits."""
 
@@ -267,8 +269,30 @@ def _tie_bits(rng, size, shape):
     return np.zeros(shape, np.uint64) if size % 2 else rng.integers(0, 2**64, shape, np.uint64)
 
 
-def _axes(level):
-    """Displacements (y, x) of the two neighbours that span the lattice of a level."""
+def level_axes(level) -> tuple:
+    """Return the displacements of the two neighbours that span the lattice of a level.
+
+    Parameters
+    ----------
+    level : int
+        Decimation steps, at least 0.
+
+    Returns
+    -------
+    tuple of tuple of int
+        ``(y, x)`` along a row of the lattice of that level and along a column, in constants of the original one.
+
+    Raises
+    ------
+    ParameterError
+        If the level is out of range.
+
+    Examples
+    --------
+    >>> level_axes(2), level_axes(3)
+    (((0, 2), (2, 0)), ((2, 2), (2, -2)))
+    """
+    level = whole("level", level, low=0)
     reach = 2 ** (level // 2)
     return ((reach, reach), (reach, -reach)) if level % 2 else ((0, reach), (reach, 0))
 
@@ -320,7 +344,7 @@ def windows(spins, shape) -> np.ndarray:
     _, rows, columns = packed.shape
     flat = packed.spins()
     y, k = np.mgrid[:rows, :columns]
-    offsets = _offsets((height, width), _axes(1 if rotated else 0))
+    offsets = _offsets((height, width), level_axes(1 if rotated else 0))
     x = 2 * k + y % 2 if rotated else k
     at_y = (y.ravel()[:, None] + offsets[:, 0]) % rows
     at_x = (x.ravel()[:, None] + offsets[:, 1]) % (2 * columns if rotated else columns)
@@ -410,27 +434,74 @@ def window_counts(spins, shape, *, level=0) -> np.ndarray:
     if reach > side:
         raise ParameterError(f"a window of {height} x {width} at level {level} needs a side of {reach}, got {side}")
     if height * width == 2:
-        return pair_counts(packed, _axes(level))
-    return _window_counts(packed, _offsets((height, width), _axes(level)))
+        return pair_counts(packed, level_axes(level))
+    return _window_counts(packed, _offsets((height, width), level_axes(level)))
 
 
 def _window_counts(packed, offsets):
     from isingflow.ising import _windows
 
-    samples, rows, columns = packed.shape
-    whole("spins of a lattice", rows * columns, high=LARGEST_LATTICE)
-    # a window may begin anywhere: at its smallest column the rows are rotated by less
-    down, right = (offsets - offsets.min(axis=0)).T
-    shifts, copy_of = np.unique(right, return_inverse=True)
-    counts = np.zeros((samples, 2 ** len(offsets)), np.int64)
-    window = shifts, copy_of, np.ascontiguousarray(down), counts
+    samples = len(packed)
     if len(offsets) > LARGEST_BY_SUBSETS:
-        _windows.count_symbols(packed.words, columns, *window)
-        return counts
-    _windows.count_all_up(packed.words, columns, *window)
+        return weighted_counts(packed, offsets, 2 ** np.arange(len(offsets)), blocks=samples)
+    counts = np.zeros((samples, 2 ** len(offsets)), np.int64)
+    _windows.count_all_up(packed.words, packed.columns, *_placed(packed, offsets), counts)
     for spin in range(len(offsets)):
         without, with_it = counts.reshape(samples, -1, 2, 2**spin).transpose(2, 0, 1, 3)
         without -= with_it
+    return counts
+
+
+def _placed(packed, offsets):
+    """Columns by which rows are rotated, which of these a spin of the window takes, and its rows below the site."""
+    _, rows, columns = packed.shape
+    whole("spins of a lattice", rows * columns, high=LARGEST_LATTICE)
+    # a window may begin anywhere: at its smallest column the rows are rotated by less
+    down, right = np.ascontiguousarray((offsets - offsets.min(axis=0)).T)
+    shifts, copy_of = np.unique(right % columns, return_inverse=True)
+    return shifts, copy_of, down
+
+
+def weighted_counts(packed, offsets, weights, *, blocks) -> np.ndarray:
+    """Count windows by the sum of the weights of their spins that are up, at every site.
+
+    Spins of equal weight are counted together: symbols tell how many of them are up, not which.
+
+    Parameters
+    ----------
+    packed : PackedSpins
+        (samples, rows, columns), periodic.
+    offsets : array_like of int
+        (spins, 2): where the window's spins are, ``(y, x)``.
+    weights : array_like of int
+        (spins,), from 0 on; their sum at most 65535.
+    blocks : int
+        Blocks of consecutive samples, as equal as can be, that are counted apart; 1 to samples.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (blocks, sum of the weights + 1).
+
+    Raises
+    ------
+    ParameterError
+        If weights or blocks are out of range.
+
+    Examples
+    --------
+    >>> lattice = pack(np.array([[[1, 1, -1], [1, -1, -1], [-1, -1, -1]]], np.int8))
+    >>> weighted_counts(lattice, [(0, 0), (0, 1), (1, 0)], [1, 2, 2], blocks=1).tolist()
+    [[2, 2, 4, 0, 0, 1]]
+    """
+    from isingflow.ising import _windows
+
+    offsets, weights = np.asarray(offsets, np.int64), np.asarray(weights, np.int64)
+    whole("smallest weight", int(weights.min()), low=0)
+    largest = whole("sum of the weights", int(weights.sum()), high=LARGEST_SYMBOL)
+    counts = np.zeros((whole("blocks", blocks, high=len(packed)), largest + 1), np.int64)
+    placed = _placed(packed, offsets)
+    _windows.count_symbols(packed.words, packed.columns, *placed, weights.astype(np.uint16), counts)
     return counts
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import itertools
 import math
-import os
 import warnings
 
 import numpy as np
@@ -14,7 +13,7 @@ from isingflow.errors import ParameterError, ShortRunWarning
 from isingflow.ising import chains as markov
 from isingflow.ising.packing import PackedSpins
 from isingflow.ising.square import correlation_length
-from isingflow.parameters import ALGORITHMS, choice, whole, within_memory
+from isingflow.parameters import ALGORITHMS, choice, processors, whole, within_memory
 from isingflow.parameters import coupling as checked_coupling
 from isingflow.resampling import autocorrelation_time
 from isingflow.seeding import generator
@@ -281,8 +280,7 @@ class _Request:
         self.chains = min(chains, self.samples)
         self.burn_in = self.burn_in if self.burn_in == "auto" else whole("burn_in", self.burn_in, low=0)
         self.thin = self.thin if self.thin == "auto" else whole("thin", self.thin)
-        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.workers = there if self.workers is None else whole("workers", self.workers)
+        self.workers = processors(self.workers)
 
     def _fitting(self, algorithm):
         """Check that the algorithm fits the couplings and the side, or pick one that does."""
