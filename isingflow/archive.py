@@ -36,6 +36,7 @@ from isingflow.diagram import (
     CouplingMap,
     CouplingPlane,
     FixedPointMap,
+    InferredFlow,
     PairCorrelation,
     PhaseDiagram,
     arrays,
@@ -62,10 +63,11 @@ _RECORDS = {
     "configurations": ("configurations", Configuration),
     "asymptote_lines": ("asymptotes", AsymptoteLine),
     "pair_correlations": ("correlations", PairCorrelation),
+    "inferred_flows": ("inferred", InferredFlow),
 }
 """Groups of the file, and the fields and the kinds of records they hold."""
 
-_WORDS = ("stability", "terms")
+_WORDS = ("stability", "terms", "flags")
 """Fields of records that are several texts."""
 
 _LATER = ("variable",)
@@ -128,6 +130,10 @@ _OF_RECORDS = {
     "error": "standard error",
     "exact": "mean-field entropy",
     "couplings": "couplings of the terms",
+    "couplings_error": "standard error",
+    "log_likelihood": "log-likelihood of a spin given its environment, left out of the fit",
+    "missing": "gain of the law of the environments over the terms, per spin",
+    "missing_error": "standard error",
     "columns": "number of the term, or of the column",
     "rows": "number of the row",
     "before": "nearest-neighbour coupling K",
@@ -153,6 +159,9 @@ _UNITS_OF_RECORDS = {
     "error": "nat",
     "exact": "nat",
     "asymptote": "nat",
+    "log_likelihood": "nat",
+    "missing": "nat",
+    "missing_error": "nat",
     "distances": "lattice constant",
 }
 
@@ -177,6 +186,7 @@ class Archive:
     configurations : tuple of Configuration
     asymptotes : tuple of AsymptoteLine
     correlations : tuple of PairCorrelation
+    inferred : tuple of InferredFlow
     """
 
     curves: tuple = ()
@@ -192,6 +202,7 @@ class Archive:
     configurations: tuple = ()
     asymptotes: tuple = ()
     correlations: tuple = ()
+    inferred: tuple = ()
 
     def families(self) -> dict:
         """Return the curves by family, in order."""

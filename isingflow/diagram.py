@@ -12,7 +12,7 @@ from dataclasses import field
 import numpy as np
 
 from isingflow.errors import ParameterError
-from isingflow.parameters import ENSEMBLES, choice, finite, whole
+from isingflow.parameters import ENSEMBLES, PHASES, choice, finite, whole
 
 STABILITIES = ("attracting", "repelling", "neutral")
 LATTICES = ("chain", "square")
@@ -314,6 +314,68 @@ class CouplingFlow(_Record):
         super().__post_init__()
         ascending("levels", self.levels)
         choice("system", self.system, LATTICES)
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Numbers of the terms, int64 (t,)."""
+        return np.arange(len(self.terms))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class InferredFlow(_Record):
+    """Couplings inferred from decimated configurations of the square lattice, level by level.
+
+    Attributes
+    ----------
+    coupling : float
+        Nearest-neighbour ``K`` of level 0.
+    side, samples : int
+        Side of the torus, and configurations.
+    phase : {"symmetric", "up"}
+        Configurations as they were sampled, or turned so that their magnetization is not negative.
+    terms : tuple of {"nearest", "diagonal", "plaquette", "field"}
+        What the columns of `couplings` belong to.
+    levels : numpy.ndarray
+        float64 (k,): decimation steps, ascending.
+    couplings, couplings_error : numpy.ndarray
+        float64 (k, t): one row a level, dimensionless, and their standard errors.
+    log_likelihood : numpy.ndarray
+        float64 (k,), nats per spin, of spins left out of the fit, given their environments.
+    missing, missing_error : numpy.ndarray
+        float64 (k,), nats per spin that the law of the environments gains over the terms, and the standard errors.
+    flags : tuple of str
+        As of `isingflow.ising.inference.InferredCouplings`, of any level.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, the levels do not ascend, or a word is not one of those above.
+    """
+
+    coupling: float
+    side: int
+    samples: int
+    phase: str
+    terms: tuple
+    levels: np.ndarray = field(metadata=_along("levels"))
+    couplings: np.ndarray = field(metadata=_along("levels", "columns"))
+    couplings_error: np.ndarray = field(metadata=_along("levels", "columns"))
+    log_likelihood: np.ndarray = field(metadata=_along("levels"))
+    missing: np.ndarray = field(metadata=_along("levels"))
+    missing_error: np.ndarray = field(metadata=_along("levels"))
+    flags: tuple = ()
+
+    def __post_init__(self):
+        self._set(
+            coupling=finite("coupling", self.coupling),
+            side=whole("side", self.side),
+            samples=whole("samples", self.samples),
+            phase=choice("phase", self.phase, PHASES),
+            terms=_terms(self.terms),
+            flags=tuple(map(str, self.flags)),
+        )
+        super().__post_init__()
+        ascending("levels", self.levels)
 
     @property
     def columns(self) -> np.ndarray:

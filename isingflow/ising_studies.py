@@ -20,12 +20,13 @@ from isingflow.diagram import (
 )
 from isingflow.flow import chain as chain_curves
 from isingflow.flow import square as square_curves
+from isingflow.flow.inferred import inferred_flow
 from isingflow.ising import chain as chain_exact
 from isingflow.ising import couplings as recursions
 from isingflow.ising import pair, square
 from isingflow.ising.decimation import decimate
 from isingflow.ising.sampling import sample_square
-from isingflow.parameters import SCHEMES, ChainParameters, SquareParameters, TruncationParameters
+from isingflow.parameters import EXACT_STEP, SCHEMES, ChainParameters, SquareParameters, TruncationParameters
 from isingflow.seeding import checked_seed, stream
 from isingflow.study import COUPLINGS, provenance, run
 
@@ -50,6 +51,9 @@ COUPLING_STEPS = 12
 """Of the coupling curves of the square lattice: sqrt(2) levels."""
 
 MARGINAL_COUPLINGS = (0.30, 0.36, 0.40, square.CRITICAL_COUPLING, 0.46, 0.50, 0.60)
+
+INFERRED_STEPS = 7
+"""Levels at which couplings are inferred."""
 
 PLANE_STARTS = (0.30, 0.37, 0.42)
 """Where flows of Wilson's recursion start; and at its critical point."""
@@ -213,9 +217,7 @@ def plane(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archi
     flows += [_flow(scheme, start, steps=8) for scheme, starts in COBWEBS.items() for start in starts]
     before = np.linspace(0.0, 1.0, points)
     maps = [_coupling_map(scheme, before) for scheme in square_curves.NEAREST_ONLY]
-    first = np.array([recursions.exact_first_step(coupling)[:3] for coupling in before])
-    exact = {"fixed": [], "slopes": [], "stability": (), "terms": ("nearest", "diagonal", "plaquette")}
-    maps.append(CouplingMap(scheme="exact first step", before=before, after=first, **exact))
+    maps.append(_first_step_map(before))
     found = {"flows": tuple(flows), "coupling_maps": tuple(maps), "planes": (_wilson_plane(points),)}
     return Archive(provenance=_provenance("plane", started, seed, command), **found)
 
@@ -249,6 +251,12 @@ def _coupling_map(scheme, before):
         slopes=list(fixed.values()),
         stability=tuple("attracting" if abs(slope) < 1 else "repelling" for slope in fixed.values()),
     )
+
+
+def _first_step_map(before):
+    first = np.array([recursions.exact_first_step(coupling)[:3] for coupling in before])
+    exact = {"fixed": [], "slopes": [], "stability": (), "terms": ("nearest", "diagonal", "plaquette")}
+    return CouplingMap(scheme=EXACT_STEP, before=before, after=first, **exact)
 
 
 def _wilson_plane(points):
@@ -457,6 +465,43 @@ def truncation(*, seed=1, workers=1, quick=False, progress=None, command="") -> 
     curves = run(truncation_tasks(quick=quick), seed=seed, workers=workers, progress=progress)
     marginals = tuple(curve for curve in curves if curve.quantity.startswith(("pair marginal", "2x2 marginal")))
     return Archive(marginals, provenance=_provenance("truncation", started, seed, command))
+
+
+def inferred_tasks(*, quick=False) -> tuple:
+    """Return the tasks of `inferred`: lattices in all phases, and which phase of them.
+
+    Examples
+    --------
+    >>> [phase for _, phase in inferred_tasks()].count("up")
+    3
+    """
+    side, samples = (128, 400) if quick else (256, 4000)
+    settings = {"side": side, "samples": samples, "steps": INFERRED_STEPS}
+    lattices = [SquareParameters(coupling=coupling, **settings) for coupling in MARGINAL_COUPLINGS]
+    ordered = [task for task in lattices if task.coupling > square.CRITICAL_COUPLING]
+    return (*((task, "symmetric") for task in lattices), *((task, "up") for task in ordered))
+
+
+def inferred(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archive:
+    """Infer the couplings of decimated configurations, over the flow that Wilson's recursion has.
+
+    Parameters and exceptions as for `chain`; `workers` are threads here.
+
+    Returns
+    -------
+    Archive
+        Inferred flows from all phases, and of the ordered ones that are up; Wilson's plane and the exact first step.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    found = []
+    for task, phase in inferred_tasks(quick=quick):
+        given = {"side": task.side, "samples": task.samples, "steps": task.steps, "workers": workers}
+        found.append(inferred_flow(task.coupling, phase=phase, rng=stream(seed, task, "spins"), **given))
+        if progress:
+            progress(task)
+    points = 101 if quick else 401
+    more = {"planes": (_wilson_plane(points),), "coupling_maps": (_first_step_map(np.linspace(0, 1, points)),)}
+    return Archive(provenance=_provenance("inferred", started, seed, command), inferred=tuple(found), **more)
 
 
 def _provenance(figure, started, seed, command):

@@ -25,6 +25,7 @@ SCHEMES = ("nearest-neighbour", "maris-kadanoff", "wilson", "migdal-kadanoff", E
 LARGEST_SAMPLED = 1.0
 """Sum of ``K1`` and ``K2`` beyond which less than a spin in a thousand is turned, and samples say little."""
 
+PHASES = ("symmetric", "up")
 ENSEMBLES = ("conditional", "weights")
 ACTIVATIONS = ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear")
 LEAKY_SLOPE = 0.01

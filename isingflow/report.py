@@ -151,7 +151,7 @@ def contents(archive: Archive) -> str:
     lines += ["", *map(_entropy, archive.entropies)] if archive.entropies else []
     ising = [*map(_flow, archive.flows), *map(_coupling_map, archive.coupling_maps), *map(_plane, archive.planes)]
     ising += [*map(_asymptote_line, archive.asymptotes), *map(_pair_correlation, archive.correlations)]
-    ising += map(_configuration, archive.configurations)
+    ising += [*map(_configuration, archive.configurations), *map(_inferred, archive.inferred)]
     lines += ["", *ising] if ising else []
     return "\n".join(lines)
 
@@ -306,6 +306,18 @@ def _pair_correlation(one):
 def _configuration(one):
     shape = " x ".join(map(str, one.spins.shape))
     return f"coupling {one.coupling:.7g}, side {one.side}: {shape} spins of level {one.level}"
+
+
+def _inferred(one):
+    last = zip(one.terms, one.couplings[-1], one.couplings_error[-1], strict=True)
+    words = ", ".join(f"{term} {with_error(value, error)}" for term, value, error in last)
+    most = np.argmax(one.missing)
+    return (
+        f"couplings inferred from coupling {one.coupling:.7g}, side {one.side}, {one.phase}: after "
+        f"{one.levels[-1]:g} steps {words}; most is missing after {one.levels[most]:g}, "
+        f"{with_error(one.missing[most], one.missing_error[most])} nats per spin"
+        + "".join(f" [{flag}]" for flag in one.flags)
+    )
 
 
 def _bins(archive):

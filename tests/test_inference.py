@@ -4,6 +4,7 @@ Statistics are at 5 sigma with fixed seeds: a right program fails one of them on
 """
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy.special import log_expit
 from scipy.stats import f, kstest, t
 
 from isingflow.errors import ParameterError
+from isingflow.flow.inferred import inferred_flow
 from isingflow.ising import inference
 from isingflow.ising.couplings import exact_first_step
 from isingflow.ising.decimation import decimate, weighted_counts
@@ -269,3 +271,41 @@ def test_undetermined_couplings():
     alternating = np.where(np.arange(8) % 4 < 2, 1, -1) * np.ones((40, 8, 1))
     with pytest.raises(ParameterError, match="'diagonal' never gives a field"):
         infer_couplings(alternating.astype(np.int8), terms=["diagonal"])
+
+
+def test_flow_of_one_phase():
+    """Both phases together stay a law of long range; one of them becomes independent spins of the magnetization m."""
+    settings = {"side": 128, "samples": 400, "steps": 7, "rng": 1}
+    both, up = (inferred_flow(0.5, phase=phase, **settings) for phase in ("symmetric", "up"))
+    bound = t.isf(3e-7, 19)
+    field = np.arctanh((1 - np.sinh(1.0) ** -4) ** 0.125)
+    assert (np.abs(up.couplings[-1] - [0, 0, 0, field]) < bound * up.couplings_error[-1]).all()
+    assert abs(up.missing[-1]) < bound * up.missing_error[-1]
+    assert both.missing[-1] > bound * both.missing_error[-1]
+    for flow, first in ((both, (0.5, 0, 0)), (up, (0.5, 0, 0, 0))):
+        assert (np.abs(flow.couplings[0] - first) < bound * flow.couplings_error[0]).all()
+        step = [*exact_first_step(0.5)[:3], 0.0][: len(first)]
+        assert (np.abs(flow.couplings[1] - step) < bound * flow.couplings_error[1]).all()
+    assert (both.phase, both.side, both.samples, both.terms) == ("symmetric", 128, 400, EVEN)
+    assert up.terms == TERMS
+
+
+def test_flow_does_not_depend_on_threads():
+    one, two = (inferred_flow(0.3, side=32, samples=40, steps=2, rng=1, workers=workers) for workers in (1, 2))
+    np.testing.assert_array_equal(one.couplings, two.couplings)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"phase": "down"}, "phase must be one of 'symmetric', 'up', got 'down'"),
+        ({"steps": 12}, "12 decimation steps need a side divisible by 64"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"samples": 19}, "samples must be at least 20"),
+        ({"coupling": math.nan}, "coupling must be finite"),
+        ({"steps": 10}, "10 decimation steps leave a torus of side 1, and couplings need one of 4; at most 6"),
+    ],
+)
+def test_flow_refuses(given, message):
+    with pytest.raises(ParameterError, match=message):
+        inferred_flow(**{"coupling": 0.3, "side": 32, "samples": 40, "steps": 2, "rng": 1} | given)

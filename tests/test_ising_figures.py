@@ -35,6 +35,10 @@ TASKS = {
     "marginals": SQUARES,
     "configurations": SQUARES,
     "scale": (ChainParameters(coupling=0.5, sites=64, steps=3, samples=20), *SQUARES),
+    "inferred": tuple(
+        (SquareParameters(coupling=coupling, side=32, samples=200, steps=2), phase)
+        for coupling, phase in ((0.3, "symmetric"), (0.46, "symmetric"), (0.46, "up"))
+    ),
     "truncation": (*SQUARES, TruncationParameters(coupling=0.3, scheme="maris-kadanoff", side=32, samples=40, steps=2)),
 }
 """Of tiny studies, by the name of their figure; the others sample nothing."""
@@ -119,6 +123,9 @@ def with_curve(found, family, name, level=1):
         ("configurations", "configurations", {"spins": np.zeros((8, 8))}, r"spins must be -1 and \+1"),
         ("configurations", "configurations", {"spins": np.ones(8)}, r"in rows and columns, got shape \(8,\)"),
         ("configurations", "configurations", {"level": -1}, "level must be at least 0, got -1"),
+        ("inferred", "inferred", {"phase": "down"}, "phase must be one of 'symmetric', 'up'"),
+        ("inferred", "inferred", {"missing": [0.0]}, r"missing must have shape \(3,\), along levels"),
+        ("inferred", "inferred", {"terms": ("nearest", "third", "field")}, "terms must be one of"),
         ("scale", "asymptotes", {"asymptote": [1.0]}, "asymptote must have shape"),
         ("scale", "correlations", {"distances": [2.0] * 15}, "distances must be at least two finite numbers"),
     ],
@@ -299,6 +306,15 @@ def with_record(found, field, index, name, at):
         ("plane", "coupling_maps", 3, "after", (7, 1), "ae"),
         ("plane", "coupling_maps", 3, "after", (7, 2), "e"),
         ("configurations", "configurations", 3, "spins", (1, 2), "3"),
+        ("inferred", "inferred", 0, "couplings", (1, 1), "a"),
+        ("inferred", "inferred", 0, "couplings_error", (1, 0), "a"),
+        ("inferred", "inferred", 0, "missing", 2, "b"),
+        ("inferred", "inferred", 2, "missing_error", 2, "b"),
+        ("inferred", "inferred", 2, "couplings", (2, 3), "c"),
+        ("inferred", "inferred", 2, "couplings_error", (2, 3), "c"),
+        ("inferred", "planes", 0, "nearest_step", (2, 3), "a"),
+        ("inferred", "planes", 0, "critical_nearest", 3, "a"),
+        ("inferred", "coupling_maps", 0, "after", (7, 1), "a"),
         ("scale", "asymptotes", 1, "asymptote", 2, "c"),
         ("scale", "correlations", 1, "inverted", 2, "d"),
         ("scale", "correlations", 1, "inverted_error", 2, "d"),
