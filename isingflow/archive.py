@@ -37,6 +37,7 @@ from isingflow.diagram import (
     CouplingPlane,
     FixedPointMap,
     InferredFlow,
+    InformationCurve,
     PairCorrelation,
     PhaseDiagram,
     arrays,
@@ -64,6 +65,7 @@ _RECORDS = {
     "asymptote_lines": ("asymptotes", AsymptoteLine),
     "pair_correlations": ("correlations", PairCorrelation),
     "inferred_flows": ("inferred", InferredFlow),
+    "information_curves": ("information", InformationCurve),
 }
 """Groups of the file, and the fields and the kinds of records they hold."""
 
@@ -131,6 +133,8 @@ _OF_RECORDS = {
     "exact": "mean-field entropy",
     "couplings": "couplings of the terms",
     "couplings_error": "standard error",
+    "information": "mutual information of kept and removed spins",
+    "information_error": "standard error",
     "log_likelihood": "log-likelihood of a spin given its environment, left out of the fit",
     "missing": "gain of the law of the environments over the terms, per spin",
     "missing_error": "standard error",
@@ -159,6 +163,8 @@ _UNITS_OF_RECORDS = {
     "error": "nat",
     "exact": "nat",
     "asymptote": "nat",
+    "information": "nat",
+    "information_error": "nat",
     "log_likelihood": "nat",
     "missing": "nat",
     "missing_error": "nat",
@@ -187,6 +193,7 @@ class Archive:
     asymptotes : tuple of AsymptoteLine
     correlations : tuple of PairCorrelation
     inferred : tuple of InferredFlow
+    information : tuple of InformationCurve
     """
 
     curves: tuple = ()
@@ -203,6 +210,7 @@ class Archive:
     asymptotes: tuple = ()
     correlations: tuple = ()
     inferred: tuple = ()
+    information: tuple = ()
 
     def families(self) -> dict:
         """Return the curves by family, in order."""

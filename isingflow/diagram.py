@@ -16,6 +16,7 @@ from isingflow.parameters import ENSEMBLES, PHASES, choice, finite, whole
 
 STABILITIES = ("attracting", "repelling", "neutral")
 LATTICES = ("chain", "square")
+INFORMATION = ("neighbours", "sublattices")
 TERMS = ("nearest", "diagonal", "plaquette", "field")
 
 
@@ -555,6 +556,55 @@ class AsymptoteLine(_Record):
         choice("system", self.system, LATTICES)
         ascending("before", self.before)
         self._set(critical=float(self.critical))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class InformationCurve(_Record):
+    """Mutual information of kept and removed spins of the square lattice, against the coupling.
+
+    Attributes
+    ----------
+    quantity : {"neighbours", "sublattices"}
+        Of a spin and its neighbours, in one phase; or of the two sublattices.
+    per : str
+        What it is per.
+    side : int
+        Of the torus; 0 for the infinite lattice.
+    samples : int
+        Configurations at every coupling; 0 for exact values.
+    before : numpy.ndarray
+        float64 (k,): ``K``, dimensionless, ascending.
+    information, information_error : numpy.ndarray
+        float64 (k,), nats, and the standard errors.
+    maximum, maximum_error : float
+        Coupling at which it is largest, and the standard error.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, the couplings do not ascend, or the quantity is another.
+    """
+
+    quantity: str
+    per: str
+    side: int
+    samples: int
+    before: np.ndarray = field(metadata=_along("before"))
+    information: np.ndarray = field(metadata=_along("before"))
+    information_error: np.ndarray = field(metadata=_along("before"))
+    maximum: float
+    maximum_error: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        ascending("before", self.before)
+        self._set(
+            quantity=choice("quantity", self.quantity, INFORMATION),
+            side=whole("side", self.side, low=0),
+            samples=whole("samples", self.samples, low=0),
+            maximum=finite("maximum", self.maximum),
+            maximum_error=finite("maximum_error", self.maximum_error, low=0.0),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

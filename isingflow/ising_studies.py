@@ -8,6 +8,7 @@ import datetime
 import math
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from isingflow.archive import Archive
 from isingflow.diagram import (
@@ -16,13 +17,21 @@ from isingflow.diagram import (
     CouplingFlow,
     CouplingMap,
     CouplingPlane,
+    InformationCurve,
     PairCorrelation,
 )
 from isingflow.flow import chain as chain_curves
 from isingflow.flow import square as square_curves
 from isingflow.flow.inferred import inferred_flow
+from isingflow.flow.mutual_information import (
+    enumerated_information,
+    located_maximum,
+    torus_information,
+    window_information,
+)
 from isingflow.ising import chain as chain_exact
 from isingflow.ising import couplings as recursions
+from isingflow.ising import information as exact_information
 from isingflow.ising import pair, square
 from isingflow.ising.decimation import decimate
 from isingflow.ising.sampling import sample_square
@@ -54,6 +63,13 @@ MARGINAL_COUPLINGS = (0.30, 0.36, 0.40, square.CRITICAL_COUPLING, 0.46, 0.50, 0.
 
 INFERRED_STEPS = 7
 """Levels at which couplings are inferred."""
+
+INFORMATION_COUPLINGS = tuple(
+    np.unique(
+        np.concatenate([np.arange(300, 540, 10), np.arange(340, 450, 5), np.arange(415, 445, 2.5)]) / 1000
+    ).tolist()
+)
+INFORMATION_PER = {"neighbours": "spin", "sublattices": "site"}
 
 PLANE_STARTS = (0.30, 0.37, 0.42)
 """Where flows of Wilson's recursion start; and at its critical point."""
@@ -502,6 +518,86 @@ def inferred(*, seed=1, workers=1, quick=False, progress=None, command="") -> Ar
     points = 101 if quick else 401
     more = {"planes": (_wilson_plane(points),), "coupling_maps": (_first_step_map(np.linspace(0, 1, points)),)}
     return Archive(provenance=_provenance("inferred", started, seed, command), inferred=tuple(found), **more)
+
+
+def information_tasks(*, quick=False) -> tuple:
+    """Return the tasks of `information`: tori of several sides over a range of couplings.
+
+    Examples
+    --------
+    >>> sorted({task.side for task in information_tasks()})
+    [8, 16, 32, 64, 128]
+    """
+    sides, spins = ((8, 16, 32), 2**18) if quick else ((8, 16, 32, 64, 128), 2**24)
+    return tuple(
+        SquareParameters(coupling=coupling, side=side, samples=max(spins // side**2, spins // 2**12), steps=1)
+        for side in sides
+        for coupling in INFORMATION_COUPLINGS
+    )
+
+
+def information(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archive:
+    """Follow what removed spins know of kept ones over a range of couplings, on tori and the infinite lattice.
+
+    Parameters and exceptions as for `chain`; `workers` are threads here.
+
+    Returns
+    -------
+    Archive
+        Curves of a spin and its neighbours in one phase, and of the two sublattices per site: exact ones of the 4x4
+        torus and of the infinite lattice, sampled ones of larger tori.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    found = [*_exact_information(40 if quick else 160)]
+    tasks = information_tasks(quick=quick)
+    for side in dict.fromkeys(task.side for task in tasks):
+        same = [task for task in tasks if task.side == side]
+        couplings = [task.coupling for task in same]
+        rows = {"neighbours": [], "sublattices": []}
+        for task in same:
+            given = {"side": side, "samples": task.samples, "algorithm": task.algorithm, "workers": workers}
+            packed = sample_square(task.coupling, rng=stream(seed, task, "spins"), **given).packed
+            rows["neighbours"].append(window_information(packed)[:2])
+            rows["sublattices"].append(torus_information(packed, task.coupling)[:2])
+            if progress:
+                progress(task)
+        for quantity, row in rows.items():
+            values, errors = np.transpose(row)
+            largest = located_maximum(couplings, values, errors)
+            place = {"maximum": largest.place, "maximum_error": largest.error}
+            about = {"per": INFORMATION_PER[quantity], "side": side, "samples": same[0].samples, "before": couplings}
+            found.append(
+                InformationCurve(quantity=quantity, **about, information=values, information_error=errors, **place)
+            )
+    return Archive(provenance=_provenance("information", started, seed, command), information=tuple(found))
+
+
+def _exact_information(points):
+    """Curves of the 4x4 torus and of the infinite lattice; of this one the maxima are known."""
+    around = square.CRITICAL_COUPLING + 0.16 * np.linspace(-1, 1, 2 * points + 1) ** 3
+    whole = {"window": "sublattices", "phase": "symmetric"}
+    curves = {
+        ("neighbours", 4): (np.linspace(0.28, 0.6, points // 4), enumerated_information),
+        ("sublattices", 4): (np.linspace(0.28, 0.6, points // 4), lambda k: enumerated_information(k, **whole) / 16),
+        ("neighbours", 0): (around, lambda k: exact_information.neighbour_information(k, phase="up")),
+        ("sublattices", 0): (around, exact_information.sublattice_information),
+    }
+    for (quantity, side), (couplings, function) in curves.items():
+        bounds = {"bounds": (0.3, 0.5), "method": "bounded", "options": {"xatol": 1e-9}}
+        largest = minimize_scalar(lambda coupling, function=function: -function(coupling), **bounds).x
+        if (quantity, side) == ("neighbours", 0):
+            largest = square.CRITICAL_COUPLING  # a cusp
+        yield InformationCurve(
+            quantity=quantity,
+            per=INFORMATION_PER[quantity],
+            side=side,
+            samples=0,
+            before=couplings,
+            information=[function(coupling) for coupling in couplings],
+            information_error=np.zeros(len(couplings)),
+            maximum=largest,
+            maximum_error=0.0,
+        )
 
 
 def _provenance(figure, started, seed, command):

@@ -152,6 +152,7 @@ def contents(archive: Archive) -> str:
     ising = [*map(_flow, archive.flows), *map(_coupling_map, archive.coupling_maps), *map(_plane, archive.planes)]
     ising += [*map(_asymptote_line, archive.asymptotes), *map(_pair_correlation, archive.correlations)]
     ising += [*map(_configuration, archive.configurations), *map(_inferred, archive.inferred)]
+    ising += map(_information, archive.information)
     lines += ["", *ising] if ising else []
     return "\n".join(lines)
 
@@ -318,6 +319,14 @@ def _inferred(one):
         f"{with_error(one.missing[most], one.missing_error[most])} nats per spin"
         + "".join(f" [{flag}]" for flag in one.flags)
     )
+
+
+def _information(one):
+    where = f"side {one.side}" if one.side else "infinite lattice"
+    how = f"{one.samples} configurations" if one.samples else "exact"
+    largest = with_error(one.maximum, one.maximum_error) if one.maximum_error else f"{one.maximum:.6f}"
+    words = f"{len(one.before)} couplings, {how}; largest at coupling {largest}"
+    return f"information of {one.quantity}, nats per {one.per}, {where}: {words}"
 
 
 def _bins(archive):

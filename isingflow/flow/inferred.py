@@ -7,7 +7,7 @@ import numpy as np
 from isingflow.diagram import InferredFlow
 from isingflow.errors import ParameterError
 from isingflow.ising.inference import infer_couplings
-from isingflow.ising.packing import pack
+from isingflow.ising.packing import turned_up
 from isingflow.ising.sampling import sample_square
 from isingflow.parameters import PHASES, choice, decimation_steps, whole
 from isingflow.parameters import coupling as checked_coupling
@@ -78,7 +78,7 @@ def inferred_flow(coupling, *, side=256, samples=1000, steps=7, phase="symmetric
         coupling, side=side, samples=whole("samples", samples, low=20), rng=rng, workers=workers
     ).packed
     if phase == "up":
-        packed = _turned_up(packed)
+        packed = turned_up(packed)
     found = [infer_couplings(packed, terms=terms, level=level, workers=workers) for level in range(steps + 1)]
     return InferredFlow(
         coupling=coupling,
@@ -94,10 +94,3 @@ def inferred_flow(coupling, *, side=256, samples=1000, steps=7, phase="symmetric
         missing_error=[one.missing_error for one in found],
         flags=tuple(sorted({flag for one in found for flag in one.flags})),
     )
-
-
-def _turned_up(packed):
-    """Turn configurations with more spins down than up."""
-    spins = packed.spins()
-    spins[spins.sum(axis=(1, 2), dtype=np.int64) < 0] *= -1
-    return pack(spins)

@@ -188,3 +188,35 @@ def unpack(packed) -> np.ndarray:
     if not isinstance(packed, PackedSpins):
         raise ParameterError(f"packed must be PackedSpins, got {type(packed).__name__}; int8 spins need no unpacking")
     return packed.spins()
+
+
+def turned_up(packed) -> PackedSpins:
+    """Turn every configuration with more spins down than up: all are then of the ordered phase that is up.
+
+    Parameters
+    ----------
+    packed : PackedSpins
+        The configurations.
+
+    Returns
+    -------
+    PackedSpins
+        A copy; those with as many up as down as they were.
+
+    Raises
+    ------
+    ParameterError
+        If `packed` is something else.
+
+    Examples
+    --------
+    >>> turned_up(pack(np.array([[[1, -1, -1]], [[1, -1, 1]]], np.int8))).spins().tolist()
+    [[[-1, 1, 1]], [[1, -1, 1]]]
+    """
+    if not isinstance(packed, PackedSpins):
+        raise ParameterError(f"packed must be PackedSpins, got {type(packed).__name__}; pack int8 spins first")
+    _, rows, columns = packed.shape
+    every = pack(np.ones((1, columns), np.int8)).words
+    ups = np.bitwise_count(packed.words).sum(axis=(1, 2), dtype=np.int64)
+    turn = (2 * ups < rows * columns)[:, None, None]
+    return PackedSpins(np.where(turn, packed.words ^ every, packed.words), columns)

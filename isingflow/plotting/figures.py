@@ -4,7 +4,7 @@ import importlib
 
 from isingflow.errors import ParameterError
 
-ISING = ("chain", "couplings", "marginals", "plane", "configurations", "scale", "truncation", "inferred")
+ISING = ("chain", "couplings", "marginals", "plane", "configurations", "scale", "truncation", "inferred", "information")
 """Figures that an archive names in its provenance."""
 
 
