@@ -35,6 +35,7 @@ from isingflow.diagram import (
     CouplingFlow,
     CouplingMap,
     CouplingPlane,
+    ExponentTable,
     FixedPointMap,
     InferredFlow,
     InformationCurve,
@@ -66,10 +67,11 @@ _RECORDS = {
     "pair_correlations": ("correlations", PairCorrelation),
     "inferred_flows": ("inferred", InferredFlow),
     "information_curves": ("information", InformationCurve),
+    "exponent_tables": ("exponents", ExponentTable),
 }
 """Groups of the file, and the fields and the kinds of records they hold."""
 
-_WORDS = ("stability", "terms", "flags")
+_WORDS = ("stability", "terms", "flags", "even", "odd")
 """Fields of records that are several texts."""
 
 _LATER = ("variable",)
@@ -133,6 +135,13 @@ _OF_RECORDS = {
     "exact": "mean-field entropy",
     "couplings": "couplings of the terms",
     "couplings_error": "standard error",
+    "steps": "number of the step",
+    "even_counts": "even operators taken along",
+    "odd_counts": "odd operators taken along",
+    "thermal": "thermal exponent y_t",
+    "thermal_error": "standard error",
+    "magnetic": "magnetic exponent y_h",
+    "magnetic_error": "standard error",
     "information": "mutual information of kept and removed spins",
     "information_error": "standard error",
     "log_likelihood": "log-likelihood of a spin given its environment, left out of the fit",
@@ -194,6 +203,7 @@ class Archive:
     correlations : tuple of PairCorrelation
     inferred : tuple of InferredFlow
     information : tuple of InformationCurve
+    exponents : tuple of ExponentTable
     """
 
     curves: tuple = ()
@@ -211,6 +221,7 @@ class Archive:
     correlations: tuple = ()
     inferred: tuple = ()
     information: tuple = ()
+    exponents: tuple = ()
 
     def families(self) -> dict:
         """Return the curves by family, in order."""

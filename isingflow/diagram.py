@@ -608,6 +608,74 @@ class InformationCurve(_Record):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ExponentTable(_Record):
+    """Exponents of the square lattice by the Monte Carlo renormalization group.
+
+    Attributes
+    ----------
+    coupling : float
+        Nearest-neighbour ``K`` of the configurations.
+    rule : str
+        How they were blocked.
+    factor : int
+        By which number.
+    sides : tuple of int
+        Of the lattices, from the original to the last; there is one step less.
+    samples : int
+        Configurations.
+    even, odd : tuple of str
+        Operators, in the order in which they were taken along.
+    thermal, thermal_error : numpy.ndarray
+        float64 (steps, even): ``y_t`` with the first 1, 2, ... operators and standard errors; NaN where there is none.
+    magnetic, magnetic_error : numpy.ndarray
+        float64 (steps, odd): ``y_h``, the same.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ, or the sides are not as many.
+    """
+
+    coupling: float
+    rule: str
+    factor: int
+    sides: tuple
+    samples: int
+    even: tuple
+    odd: tuple
+    thermal: np.ndarray = field(metadata=_along("steps", "even_counts"))
+    thermal_error: np.ndarray = field(metadata=_along("steps", "even_counts"))
+    magnetic: np.ndarray = field(metadata=_along("steps", "odd_counts"))
+    magnetic_error: np.ndarray = field(metadata=_along("steps", "odd_counts"))
+
+    def __post_init__(self):
+        self._set(
+            coupling=finite("coupling", self.coupling),
+            factor=whole("factor", self.factor, low=2),
+            sides=tuple(whole("sides", side) for side in self.sides),
+            samples=whole("samples", self.samples),
+            even=tuple(map(str, self.even)),
+            odd=tuple(map(str, self.odd)),
+        )
+        super().__post_init__()
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Numbers of the steps, from 1 on: int64."""
+        return np.arange(1, len(self.sides))
+
+    @property
+    def even_counts(self) -> np.ndarray:
+        """Numbers of even operators taken along: int64."""
+        return np.arange(1, len(self.even) + 1)
+
+    @property
+    def odd_counts(self) -> np.ndarray:
+        """Numbers of odd operators taken along: int64."""
+        return np.arange(1, len(self.odd) + 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class PairCorrelation(_Record):
     """Correlations of two spins in a row, inverted from the relative entropy between near and far pairs.
 

@@ -17,6 +17,7 @@ from isingflow.diagram import (
     CouplingFlow,
     CouplingMap,
     CouplingPlane,
+    ExponentTable,
     InformationCurve,
     PairCorrelation,
 )
@@ -34,6 +35,7 @@ from isingflow.ising import couplings as recursions
 from isingflow.ising import information as exact_information
 from isingflow.ising import pair, square
 from isingflow.ising.decimation import decimate
+from isingflow.ising.renormalization import RULES, monte_carlo_rg
 from isingflow.ising.sampling import sample_square
 from isingflow.parameters import EXACT_STEP, SCHEMES, ChainParameters, SquareParameters, TruncationParameters
 from isingflow.seeding import checked_seed, stream
@@ -598,6 +600,35 @@ def _exact_information(points):
             maximum=largest,
             maximum_error=0.0,
         )
+
+
+def renormalization_tasks(*, quick=False) -> tuple:
+    """Return the one task of `renormalization`: lattices at ``K_c``."""
+    side, samples = (32, 6000) if quick else (128, 60000)
+    return (SquareParameters(coupling=square.CRITICAL_COUPLING, side=side, samples=samples),)
+
+
+def renormalization(*, seed=1, workers=1, quick=False, progress=None, command="") -> Archive:
+    """Find the exponents of ``K_c`` by the Monte Carlo renormalization group, by majority and by decimation.
+
+    Parameters and exceptions as for `chain`; `workers` are threads here.
+
+    Returns
+    -------
+    Archive
+        A table of exponents for each rule, from the same configurations.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    (task,) = renormalization_tasks(quick=quick)
+    given = {"side": task.side, "samples": task.samples, "algorithm": task.algorithm, "workers": workers}
+    packed = sample_square(task.coupling, rng=stream(seed, task, "spins"), **given).packed
+    tables = []
+    for rule in RULES:
+        found = monte_carlo_rg(packed, rule=rule, rng=stream(seed, task, "ties"))
+        tables.append(ExponentTable(coupling=task.coupling, **vars(found)))
+        if progress:
+            progress(task)
+    return Archive(provenance=_provenance("renormalization", started, seed, command), exponents=tuple(tables))
 
 
 def _provenance(figure, started, seed, command):

@@ -152,7 +152,7 @@ def contents(archive: Archive) -> str:
     ising = [*map(_flow, archive.flows), *map(_coupling_map, archive.coupling_maps), *map(_plane, archive.planes)]
     ising += [*map(_asymptote_line, archive.asymptotes), *map(_pair_correlation, archive.correlations)]
     ising += [*map(_configuration, archive.configurations), *map(_inferred, archive.inferred)]
-    ising += map(_information, archive.information)
+    ising += [*map(_information, archive.information), *map(_exponents, archive.exponents)]
     lines += ["", *ising] if ising else []
     return "\n".join(lines)
 
@@ -327,6 +327,23 @@ def _information(one):
     largest = with_error(one.maximum, one.maximum_error) if one.maximum_error else f"{one.maximum:.6f}"
     words = f"{len(one.before)} couplings, {how}; largest at coupling {largest}"
     return f"information of {one.quantity}, nats per {one.per}, {where}: {words}"
+
+
+def _exponents(one):
+    found = [
+        f"{name} {with_error(values[step, -1], errors[step, -1])}"
+        if np.isfinite(values[step, -1])
+        else f"{name} not real"
+        for step in (0, -1)
+        for name, values, errors in (
+            ("y_t", one.thermal, one.thermal_error),
+            ("y_h", one.magnetic, one.magnetic_error),
+        )
+    ]
+    return (
+        f"exponents at coupling {one.coupling:.7g}, {one.rule}, b = {one.factor}, {one.samples} configurations of side "
+        f"{one.sides[0]}: {', '.join(found[:2])} in the first step, {', '.join(found[2:])} in the last"
+    )
 
 
 def _bins(archive):

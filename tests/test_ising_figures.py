@@ -39,6 +39,12 @@ TASKS = {
         (SquareParameters(coupling=coupling, side=32, samples=200, steps=2), phase)
         for coupling, phase in ((0.3, "symmetric"), (0.46, "symmetric"), (0.46, "up"))
     ),
+    "information": tuple(
+        SquareParameters(coupling=coupling, side=side, samples=4000, steps=1)
+        for side in (8, 16)
+        for coupling in np.arange(0.28, 0.47, 0.01).round(2).tolist()
+    ),
+    "renormalization": (SquareParameters(coupling=CRITICAL_COUPLING, side=16, samples=1000, steps=1),),
     "truncation": (*SQUARES, TruncationParameters(coupling=0.3, scheme="maris-kadanoff", side=32, samples=40, steps=2)),
 }
 """Of tiny studies, by the name of their figure; the others sample nothing."""
@@ -123,6 +129,10 @@ def with_curve(found, family, name, level=1):
         ("configurations", "configurations", {"spins": np.zeros((8, 8))}, r"spins must be -1 and \+1"),
         ("configurations", "configurations", {"spins": np.ones(8)}, r"in rows and columns, got shape \(8,\)"),
         ("configurations", "configurations", {"level": -1}, "level must be at least 0, got -1"),
+        ("information", "information", {"quantity": "pairs"}, "quantity must be one of 'neighbours', 'sublattices'"),
+        ("information", "information", {"maximum_error": -1.0}, "maximum_error must lie in"),
+        ("renormalization", "exponents", {"sides": (16, 8)}, r"thermal must have shape \(1, 7\), along steps, even_"),
+        ("renormalization", "exponents", {"factor": 1}, "factor must be at least 2"),
         ("inferred", "inferred", {"phase": "down"}, "phase must be one of 'symmetric', 'up'"),
         ("inferred", "inferred", {"missing": [0.0]}, r"missing must have shape \(3,\), along levels"),
         ("inferred", "inferred", {"terms": ("nearest", "third", "field")}, "terms must be one of"),
@@ -312,6 +322,16 @@ def with_record(found, field, index, name, at):
         ("inferred", "inferred", 2, "missing_error", 2, "b"),
         ("inferred", "inferred", 2, "couplings", (2, 3), "c"),
         ("inferred", "inferred", 2, "couplings_error", (2, 3), "c"),
+        ("information", "information", 0, "information", 3, "a"),
+        ("information", "information", 3, "information", 3, "b"),
+        ("information", "information", 4, "information", 3, "a"),
+        ("information", "information", 5, "information_error", 3, "b"),
+        ("information", "information", 4, "maximum", None, "c"),
+        ("information", "information", 5, "maximum_error", None, "c"),
+        ("renormalization", "exponents", 0, "thermal", (0, 1), "a"),
+        ("renormalization", "exponents", 0, "magnetic_error", (1, 1), "b"),
+        ("renormalization", "exponents", 1, "thermal_error", (0, 1), "c"),
+        ("renormalization", "exponents", 1, "magnetic", (1, 1), "d"),
         ("inferred", "planes", 0, "nearest_step", (2, 3), "a"),
         ("inferred", "planes", 0, "critical_nearest", 3, "a"),
         ("inferred", "coupling_maps", 0, "after", (7, 1), "a"),

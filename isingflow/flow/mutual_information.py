@@ -218,8 +218,8 @@ def enumerated_information(coupling, *, side=4, window="cross", phase="up") -> f
 
     Examples
     --------
-    >>> round(enumerated_information(0.44, window="sublattices", phase="symmetric") / 16, 6)
-    0.0
+    >>> round(enumerated_information(0.44, window="sublattices", phase="symmetric") / 16, 6)  # per site
+    0.067897
     """
     probabilities = square.boltzmann_probabilities(coupling, side=side)
     spins = square.configurations(side)
@@ -267,7 +267,8 @@ def located_maximum(couplings, values, errors) -> Maximum:
     Examples
     --------
     >>> couplings = np.linspace(0.3, 0.5, 21)
-    >>> located_maximum(couplings, 1 - 9 * (couplings - 0.42) ** 2, np.full(21, 1e-3)).place.round(6)
+    >>> found = located_maximum(couplings, 1 - 30 * (couplings - 0.42) ** 2, np.full(21, 1e-3))
+    >>> round(found.place, 6)
     0.42
     """
     couplings, values, errors = (np.asarray(one, dtype=np.float64) for one in (couplings, values, errors))

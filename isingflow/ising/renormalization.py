@@ -152,10 +152,10 @@ class MonteCarloRG:
         Configurations.
     even, odd : tuple of str
         Operators, in the order in which they are taken along.
-    thermal, thermal_errors : numpy.ndarray
+    thermal, thermal_error : numpy.ndarray
         float64 (steps, even): ``y_t`` of a step with the first 1, 2, ... operators, and its standard error. NaN where
         the largest eigenvalue is not real and positive.
-    magnetic, magnetic_errors : numpy.ndarray
+    magnetic, magnetic_error : numpy.ndarray
         float64 (steps, odd): ``y_h``, the same.
     """
 
@@ -166,27 +166,39 @@ class MonteCarloRG:
     even: tuple
     odd: tuple
     thermal: np.ndarray
-    thermal_errors: np.ndarray
+    thermal_error: np.ndarray
     magnetic: np.ndarray
-    magnetic_errors: np.ndarray
+    magnetic_error: np.ndarray
 
-    def table(self) -> str:
-        """Return the exponents as a table: a row for every number of operators, a column for every step."""
-        steps = [f"{a} -> {b}" for a, b in itertools.pairwise(self.sides)]
-        lines = [f"{self.rule}, b = {self.factor}, {self.samples} configurations of side {self.sides[0]}"]
-        for name, label, operators in (("thermal", "y_t", self.even), ("magnetic", "y_h", self.odd)):
-            values, errors = getattr(self, name), getattr(self, f"{name}_errors")
-            lines += ["", f"{label:<20}" + "".join(f"{step:>14}" for step in steps)]
-            for number, operator in enumerate(operators):
-                row = (_cell(*pair) for pair in zip(values[:, number], errors[:, number], strict=True))
-                lines.append(f"{number + 1:>2} {operator:<17}" + "".join(f"{cell:>14}" for cell in row))
-        return "\n".join(lines)
+
+def exponent_table(found) -> str:
+    """Return exponents as a table: a row for every number of operators, a column for every step.
+
+    Parameters
+    ----------
+    found : MonteCarloRG
+        Or a record with the same fields, `isingflow.diagram.ExponentTable`.
+
+    Returns
+    -------
+    str
+    """
+    steps = [f"{a} -> {b}" for a, b in itertools.pairwise(found.sides)]
+    lines = [f"{found.rule}, b = {found.factor}, {found.samples} configurations of side {found.sides[0]}"]
+    for name, label, operators in (("thermal", "y_t", found.even), ("magnetic", "y_h", found.odd)):
+        values, errors = getattr(found, name), getattr(found, f"{name}_error")
+        lines += ["", f"{label:<20}" + "".join(f"{step:>14}" for step in steps)]
+        for number, operator in enumerate(operators):
+            row = (_cell(*pair) for pair in zip(values[:, number], errors[:, number], strict=True))
+            lines.append(f"{number + 1:>2} {operator:<17}" + "".join(f"{cell:>14}" for cell in row))
+    return "\n".join(lines)
 
 
 def _cell(value, error):
     if not math.isfinite(value) or not math.isfinite(error):
         return "not real"
-    digits = max(1, min(6, 1 - math.floor(math.log10(error)))) if error else 6
+    digits = max(1, 1 - math.floor(math.log10(error))) if error else 6
+    digits -= round(error * 10**digits) >= 100  # two digits of the error, even where it is rounded up
     return f"{value:.{digits}f}({round(error * 10**digits)})"
 
 
@@ -230,7 +242,7 @@ def monte_carlo_rg(
     >>> from isingflow.ising.square import CRITICAL_COUPLING
     >>> sample = sample_square(CRITICAL_COUPLING, side=16, samples=4000, rng=1)
     >>> found = monte_carlo_rg(sample, even=("nearest",), odd=("magnetization",), rng=1)
-    >>> print(found.table())  # exact: y_t = 1, y_h = 1.875
+    >>> print(exponent_table(found))  # exact: y_t = 1, y_h = 1.875
     majority, b = 2, 4000 configurations of side 16
     <BLANKLINE>
     y_t                        16 -> 8        8 -> 4
@@ -249,7 +261,7 @@ def monte_carlo_rg(
             moments = _moments(fine, coarse, blocks, centred=name == "thermal")
             steps.append([_exponent(moments, n + 1, operators, factor) for n in range(len(operators))])
         values, errors = np.moveaxis(np.array(steps), 2, 0)
-        found |= {name: values, f"{name}_errors": errors}
+        found |= {name: values, f"{name}_error": errors}
     return MonteCarloRG(rule, factor, series.sides, len(series.sums[0]), even, odd, **found)
 
 

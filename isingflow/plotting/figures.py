@@ -4,7 +4,10 @@ import importlib
 
 from isingflow.errors import ParameterError
 
-ISING = ("chain", "couplings", "marginals", "plane", "configurations", "scale", "truncation", "inferred", "information")
+ISING = (
+    *("chain", "couplings", "marginals", "plane", "configurations", "scale", "truncation", "inferred", "information"),
+    "renormalization",
+)
 """Figures that an archive names in its provenance."""
 
 
