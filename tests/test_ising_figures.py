@@ -42,7 +42,7 @@ TASKS = {
     "information": tuple(
         SquareParameters(coupling=coupling, side=side, samples=4000, steps=1)
         for side in (8, 16)
-        for coupling in np.arange(0.28, 0.47, 0.01).round(2).tolist()
+        for coupling in np.arange(0.30, 0.445, 0.005).round(3).tolist()
     ),
     "renormalization": (SquareParameters(coupling=CRITICAL_COUPLING, side=16, samples=1000, steps=1),),
     "truncation": (*SQUARES, TruncationParameters(coupling=0.3, scheme="maris-kadanoff", side=32, samples=40, steps=2)),
@@ -297,6 +297,8 @@ def with_record(found, field, index, name, at):
         values = np.array(values)
         values[at] = -values[at] if name == "spins" else 1.01 * values[at]
         values = tuple(values) if name == "fixed" and field == "planes" else values
+    else:
+        values *= 1.01
     several[index] = dataclasses.replace(several[index], **{name: values})
     return dataclasses.replace(found, **{field: tuple(several)})
 

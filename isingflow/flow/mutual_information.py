@@ -4,6 +4,7 @@ Windows hold spins of both kinds: what is kept has an even ``row + column``. Of 
 is sampled, that of `isingflow.ising.information`: nothing has to be counted.
 """
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -222,9 +223,6 @@ def enumerated_information(coupling, *, side=4, window="cross", phase="up") -> f
     0.067897
     """
     probabilities = square.boltzmann_probabilities(coupling, side=side)
-    spins = square.configurations(side)
-    if choice("phase", phase, PHASES) == "up":
-        spins = turned_up(pack(spins)).spins()
     if isinstance(window, str) and window == "sublattices":
         window = (side, side)
         if side % 2:
@@ -232,10 +230,19 @@ def enumerated_information(coupling, *, side=4, window="cross", phase="up") -> f
     offsets, kept = _window(window)
     if len(np.unique(offsets % side, axis=0)) < len(offsets):
         raise ParameterError(f"the window {window!r} does not fit a torus of side {side}: spins of it are the same")
-    up = np.stack([np.roll(spins, (-y, -x), axis=(1, 2))[:, 0, 0] > 0 for y, x in offsets], axis=1)
-    symbols = up @ 2 ** np.arange(len(offsets))
+    symbols = _enumerated_symbols(side, tuple(map(tuple, offsets.tolist())), choice("phase", phase, PHASES))
     law = np.bincount(symbols, weights=probabilities, minlength=2 ** len(offsets))
     return float(_known(_tables(law, kept), lambda law: entr(law).sum(axis=-1)))
+
+
+@functools.lru_cache(maxsize=4)
+def _enumerated_symbols(side, offsets, phase):
+    """Symbols of the window at the first site of every configuration of a torus, by which spins are up."""
+    spins = square.configurations(side)
+    if phase == "up":
+        spins = turned_up(pack(spins)).spins()
+    up = np.stack([spins[:, y % side, x % side] > 0 for y, x in offsets], axis=1)
+    return up @ 2 ** np.arange(len(offsets))
 
 
 class Maximum(NamedTuple):

@@ -604,6 +604,11 @@ def statistics(spins) -> np.ndarray:
     return np.stack([term.sum(axis=(-2, -1)) for term in sums], axis=-1)
 
 
+@functools.lru_cache(maxsize=LARGEST_ENUMERATION)
+def _enumerated_statistics(side):
+    return statistics(configurations(side))
+
+
 def boltzmann_probabilities(coupling, *, side, diagonal=0.0, plaquette=0.0, field=0.0) -> np.ndarray:
     """Return the probability of every configuration of a small torus with general couplings.
 
@@ -631,6 +636,6 @@ def boltzmann_probabilities(coupling, *, side, diagonal=0.0, plaquette=0.0, fiel
     """
     named = {"coupling": coupling, "diagonal": diagonal, "plaquette": plaquette, "field": field}
     couplings = [checked_coupling(name, value) for name, value in named.items()]
-    exponents = statistics(configurations(side)) @ couplings
+    exponents = _enumerated_statistics(side) @ couplings
     weights = np.exp(exponents - exponents.max())
     return weights / weights.sum()
