@@ -27,6 +27,7 @@ _HOMES = {
     "network_flow": "isingflow.flow",
     "mean_field_flow": "isingflow.flow",
     "layer_flow": "isingflow.flow",
+    "model_flow": "isingflow.flow",
     "activation_entropy": "isingflow.flow",
     "phase_diagram": "isingflow.flow",
     "published_flow": "isingflow.flow",

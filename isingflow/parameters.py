@@ -30,6 +30,7 @@ ENSEMBLES = ("conditional", "weights")
 ACTIVATIONS = ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "linear")
 LEAKY_SLOPE = 0.01
 INPUTS = ("digits", "noise")
+LABELLED = ("digits", "fashion-mnist")
 VARIANCES = ("layer", "reference")
 
 
@@ -483,6 +484,36 @@ def _width(given, depth):
             f"{depth + 1} widths are needed, of levels 0 to {depth}, or a single one; got {len(widths)}"
         )
     return widths if len(set(widths)) > 1 else widths[0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingParameters:
+    """A random network that is trained to tell classes of images.
+
+    Attributes
+    ----------
+    network : NetworkParameters
+        Its law; the last width is the number of classes.
+    epochs : int
+        Passes through the images, at least 1.
+    source : {"digits", "fashion-mnist"}
+        The images.
+    index : int
+        Which of several networks of the same law, from 0 on.
+    """
+
+    network: NetworkParameters
+    epochs: int
+    source: str = "digits"
+    index: int = 0
+
+    def __post_init__(self):
+        _store(
+            self,
+            epochs=whole("epochs", self.epochs),
+            source=choice("source", self.source, LABELLED),
+            index=whole("index", self.index, low=0),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

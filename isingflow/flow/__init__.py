@@ -2,6 +2,7 @@
 
 from isingflow.flow.chain import chain_flow
 from isingflow.flow.layers import activation_entropy, layer_flow
+from isingflow.flow.models import model_flow
 from isingflow.flow.network import mean_field_flow, network_flow
 from isingflow.flow.phases import phase_diagram
 from isingflow.flow.published import published_curve, published_flow
@@ -12,6 +13,7 @@ __all__ = [
     "chain_flow",
     "layer_flow",
     "mean_field_flow",
+    "model_flow",
     "network_flow",
     "phase_diagram",
     "published_curve",
