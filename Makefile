@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+TESTABLE := .venv/.testable
 ARCHIVE := results/compare.h5
 
 .PHONY: compare test test-all lint figures bench clean
@@ -15,20 +16,20 @@ compare: $(READY)
 	  $(BIN)/isingflow compare -o $(ARCHIVE); \
 	fi
 
-test: $(READY) lint
+test: $(TESTABLE) lint
 	$(BIN)/python -m pytest --numprocesses auto
 
-test-all: $(READY) lint
+test-all: $(TESTABLE) lint
 	$(BIN)/python -m pytest --numprocesses auto -m "slow or not slow"
 
-lint: $(READY)
+lint: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-figures: $(READY)
+figures: $(TESTABLE)
 	for script in paper_scripts/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
-bench: $(READY)
+bench: $(TESTABLE)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
@@ -37,5 +38,10 @@ clean:
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+# PyTorch, for the tests of trained networks, is hundreds of megabytes
+$(TESTABLE): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	@touch $@
