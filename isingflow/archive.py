@@ -41,6 +41,8 @@ from isingflow.diagram import (
     InformationCurve,
     PairCorrelation,
     PhaseDiagram,
+    ReconstructedImages,
+    TrainabilityMap,
     arrays,
 )
 from isingflow.errors import ArchiveError, ParameterError
@@ -68,6 +70,8 @@ _RECORDS = {
     "inferred_flows": ("inferred", InferredFlow),
     "information_curves": ("information", InformationCurve),
     "exponent_tables": ("exponents", ExponentTable),
+    "trainability_maps": ("trainability", TrainabilityMap),
+    "reconstructed_images": ("reconstructions", ReconstructedImages),
 }
 """Groups of the file, and the fields and the kinds of records they hold."""
 
@@ -135,6 +139,15 @@ _OF_RECORDS = {
     "exact": "mean-field entropy",
     "couplings": "couplings of the terms",
     "couplings_error": "standard error",
+    "depths": "layers after level 0",
+    "accuracy": "share of the test images classified right",
+    "loss": "mean cross entropy of the last epoch",
+    "information_loss": "relative entropy of images from their reconstructions",
+    "information_loss_error": "standard error",
+    "dense": "weight variance sigma_w^2",
+    "pixels": "number of the pixel",
+    "images": "shares of the grey",
+    "reconstructed": "the same as reconstructed from a level",
     "steps": "number of the step",
     "even_counts": "even operators taken along",
     "odd_counts": "odd operators taken along",
@@ -172,6 +185,10 @@ _UNITS_OF_RECORDS = {
     "error": "nat",
     "exact": "nat",
     "asymptote": "nat",
+    "loss": "nat",
+    "information_loss": "nat",
+    "information_loss_error": "nat",
+    "depths": "layer",
     "information": "nat",
     "information_error": "nat",
     "log_likelihood": "nat",
@@ -204,6 +221,8 @@ class Archive:
     inferred : tuple of InferredFlow
     information : tuple of InformationCurve
     exponents : tuple of ExponentTable
+    trainability : tuple of TrainabilityMap
+    reconstructions : tuple of ReconstructedImages
     """
 
     curves: tuple = ()
@@ -222,6 +241,8 @@ class Archive:
     inferred: tuple = ()
     information: tuple = ()
     exponents: tuple = ()
+    trainability: tuple = ()
+    reconstructions: tuple = ()
 
     def families(self) -> dict:
         """Return the curves by family, in order."""

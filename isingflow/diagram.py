@@ -676,6 +676,106 @@ class ExponentTable(_Record):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TrainabilityMap(_Record):
+    """How well networks are trained, over weight variance and depth, and how well untrained ones tell their input.
+
+    Attributes
+    ----------
+    source : str
+        The images.
+    width, epochs : int
+        Of the networks, and of their training.
+    bias_variance : float
+        ``sigma_b^2``.
+    weight_variances : numpy.ndarray
+        float64 (k,): ``sigma_w^2``, ascending.
+    depths : numpy.ndarray
+        float64 (d,): layers after level 0, ascending.
+    accuracy, loss : numpy.ndarray
+        float64 (d, k): share of the test images classified right after the last epoch, and its mean loss, nats.
+    information_loss, information_loss_error : numpy.ndarray
+        float64 (d, k): relative entropy of the images from their reconstructions by a cascade, nats, standard error.
+    ignorant : float
+        The same from the mean image.
+    dense, xi_c : numpy.ndarray
+        float64 (m,): weight variances, and the depth scale of mean field there.
+    correlation, correlation_error : float
+        Spearman's rank correlation of accuracy and minus the relative entropy over all points, with a bootstrap error.
+    training_seconds, cascade_seconds : float
+        Spent on all points, on one core each.
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ or axes do not ascend.
+    """
+
+    source: str
+    width: int
+    epochs: int
+    bias_variance: float
+    weight_variances: np.ndarray = field(metadata=_along("weight_variances"))
+    depths: np.ndarray = field(metadata=_along("depths"))
+    accuracy: np.ndarray = field(metadata=_along("depths", "weight_variances"))
+    loss: np.ndarray = field(metadata=_along("depths", "weight_variances"))
+    information_loss: np.ndarray = field(metadata=_along("depths", "weight_variances"))
+    information_loss_error: np.ndarray = field(metadata=_along("depths", "weight_variances"))
+    ignorant: float
+    dense: np.ndarray = field(metadata=_along("dense"))
+    xi_c: np.ndarray = field(metadata=_along("dense"))
+    correlation: float
+    correlation_error: float
+    training_seconds: float
+    cascade_seconds: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("weight_variances", "depths", "dense"):
+            ascending(name, getattr(self, name))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ReconstructedImages(_Record):
+    """Test images, and what a cascade of reconstructors makes of them from several levels of an untrained network.
+
+    Attributes
+    ----------
+    weight_variance : float
+        ``sigma_w^2`` of the network.
+    levels : numpy.ndarray
+        float64 (k,): from which, ascending.
+    images : numpy.ndarray
+        float64 (rows, pixels): shares of the grey.
+    reconstructed : numpy.ndarray
+        float64 (k, rows, pixels).
+
+    Raises
+    ------
+    ParameterError
+        If shapes differ or the levels do not ascend.
+    """
+
+    weight_variance: float
+    levels: np.ndarray = field(metadata=_along("levels"))
+    images: np.ndarray = field(metadata=_along("rows", "pixels"))
+    reconstructed: np.ndarray = field(metadata=_along("levels", "rows", "pixels"))
+
+    def __post_init__(self):
+        super().__post_init__()
+        ascending("levels", self.levels)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Numbers of the images, int64."""
+        return np.arange(np.shape(self.images)[0])
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Numbers of the pixels, int64."""
+        return np.arange(np.shape(self.images)[-1])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class PairCorrelation(_Record):
     """Correlations of two spins in a row, inverted from the relative entropy between near and far pairs.
 

@@ -154,6 +154,8 @@ def contents(archive: Archive) -> str:
     ising += [*map(_configuration, archive.configurations), *map(_inferred, archive.inferred)]
     ising += [*map(_information, archive.information), *map(_exponents, archive.exponents)]
     lines += ["", *ising] if ising else []
+    trained = [*map(_trainability, archive.trainability), *map(_reconstruction, archive.reconstructions)]
+    lines += ["", *trained] if trained else []
     return "\n".join(lines)
 
 
@@ -344,6 +346,25 @@ def _exponents(one):
         f"exponents at coupling {one.coupling:.7g}, {one.rule}, b = {one.factor}, {one.samples} configurations of side "
         f"{one.sides[0]}: {', '.join(found[:2])} in the first step, {', '.join(found[2:])} in the last"
     )
+
+
+def _trainability(one):
+    """How deep networks can be trained to classify most images, by weight variance, and what tells it before."""
+    most = [
+        f"{weight:g}: {max((depth for depth, right in zip(one.depths, column, strict=True) if right > 0.5), default=0):g}"
+        for weight, column in zip(one.weight_variances, one.accuracy.T, strict=True)
+    ]
+    return (
+        f"{one.accuracy.size} networks of width {one.width} trained for {one.epochs} epochs on {one.source}\n"
+        f"  deepest that classifies most images, by weight variance: {', '.join(most)}\n"
+        f"  rank correlation with what a cascade reconstructs: {with_error(one.correlation, one.correlation_error)}; "
+        f"{one.training_seconds:.0f} s of training, {one.cascade_seconds:.0f} s of cascades"
+    )
+
+
+def _reconstruction(one):
+    levels = ", ".join(f"{level:g}" for level in one.levels)
+    return f"{len(one.images)} images reconstructed at weight variance {one.weight_variance:g} from levels {levels}"
 
 
 def _bins(archive):

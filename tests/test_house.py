@@ -29,6 +29,9 @@ MAY_KNOW = {
     "archive": {"errors", "parameters", "curve", "diagram"},
     "executors": {"errors"},
     "study": {"archive", "executors", "flow", "ising", "network", "parameters", "seeding", "__init__"},
+    "training_studies": {
+        *("archive", "curve", "diagram", "executors", "flow", "network", "parameters", "seeding", "study"),
+    },
     "ising_studies": {"archive", "diagram", "flow", "ising", "parameters", "seeding", "study"},
     "plotting": {"curve", "diagram", "errors", "plotting"},
     "report": {"archive", "curve", "divergence"},
@@ -72,6 +75,12 @@ def test_only_kernels_know_numba():
     assert all(name.startswith("_") and name != "__init__.py" for name in users)
 
 
+def test_only_two_modules_know_torch():
+    users = {path.relative_to(PACKAGE).as_posix() for path in MODULES if "import torch" in path.read_text()}
+    users |= {path.relative_to(PACKAGE).as_posix() for path in MODULES if "from torch" in path.read_text()}
+    assert users == {"network/recording.py", "network/training.py"}
+
+
 def loaded_by(statement):
     code = f"import sys\n{statement}\nprint(*sys.modules)"
     return subprocess.run(
@@ -87,6 +96,8 @@ def loaded_by(statement):
         ("import isingflow.plotting.compare", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.plotting.truncation", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.plotting.phases", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
+        ("import isingflow.flow.models, isingflow.training_studies", {"torch", "numba", "matplotlib", "sklearn"}),
+        ("import isingflow.plotting.trainability", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot", "torch"}),
         ("import isingflow.archive", {"numba", "matplotlib", "sklearn", "scipy"}),
         ("import isingflow.network.published", {"numba", "h5py", "matplotlib", "sklearn"}),
         ("import isingflow.plotting.published", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
@@ -123,6 +134,7 @@ def test_public_names():
         "kl_divergence",
         "layer_flow",
         "mean_field_flow",
+        "model_flow",
         "mutual_information",
         "network_flow",
         "phase_diagram",

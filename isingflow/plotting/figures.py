@@ -8,6 +8,7 @@ ISING = (
     *("chain", "couplings", "marginals", "plane", "configurations", "scale", "truncation", "inferred", "information"),
     "renormalization",
 )
+NAMED = (*ISING, "training", "trainability")
 """Figures that an archive names in its provenance."""
 
 
@@ -31,7 +32,7 @@ def figure_of(archive, *, normalised=False):
         If the archive does not hold what its figure needs, or `normalised` does not fit it.
     """
     name = _name(archive)
-    if name not in (*ISING, "published", "networks", "phases", "compare"):
+    if name not in (*NAMED, "published", "networks", "phases", "compare"):
         raise ParameterError(f"the archive is for a figure {name!r}, which this version does not know")
     if normalised and name != "published":
         raise ParameterError("--normalise is for archives of isingflow published")
