@@ -351,7 +351,7 @@ def _exponents(one):
 def _trainability(one):
     """How deep networks can be trained to classify most images, by weight variance, and what tells it before."""
     most = [
-        f"{weight:g}: {max((depth for depth, right in zip(one.depths, column, strict=True) if right > 0.5), default=0):g}"
+        f"{weight:g}: {max(one.depths[column > 0.5], default=0):g}"
         for weight, column in zip(one.weight_variances, one.accuracy.T, strict=True)
     ]
     return (
