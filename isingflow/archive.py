@@ -1,8 +1,9 @@
 """One study, one HDF5 file. The schema lives here.
 
 A family of curves, ``system/quantity``, is a group. Its datasets have the axes ``(<control>, level)``, both of them
-dimension scales: the control parameter by its own name and the level. Every estimate ``x`` has its ``x_error`` beside
-it; parameters are coordinates, text parameters attributes of the group. What there is none of is NaN. The group
+dimension scales: the control parameter by its own name and the level. Those of a study on a grid have the axes of the
+grid and the level, and the attribute ``axes`` names what varies along each. Every estimate ``x`` has its ``x_error``
+beside it; parameters are coordinates, texts that all curves share attributes. What there is none of is NaN. The group
 ``scale_lines/system`` holds the exact scale against the control parameter. The records of `isingflow.diagram` are
 numbered groups, for instance below ``phase_diagrams`` and ``configurations``: arrays are datasets, along dimension
 scales, numbers and texts attributes. Attributes of the file say the format, the schema and the provenance.
@@ -14,11 +15,10 @@ structures without one a wrong bit can send the HDF5 library into an endless loo
 and text of fixed length, which does not lie in the global heap.
 """
 
-import contextlib
 import dataclasses
+import html
 import io
 import itertools
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -26,6 +26,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from isingflow import files
 from isingflow.curve import REGIMES, SERIES, SUMMARY, LevelCurve, ScaleLine
 from isingflow.diagram import (
     ActivationEntropy,
@@ -45,14 +46,19 @@ from isingflow.diagram import (
     TrainabilityMap,
     arrays,
 )
-from isingflow.errors import ArchiveError, ParameterError
-from isingflow.parameters import within_memory
+from isingflow.errors import ArchiveError, IsingflowError, ParameterError
+from isingflow.grid import Axis, Grid
+from isingflow.parameters import choice, within_memory
 
 FORMAT = "isingflow"
-SCHEMA = 5
+SCHEMA = 6
 """1 holds curves and lines alone, 2 no reference "mean field, 1/width", 3 no entropies, 4 neither Jensen-Shannon
-divergences nor what was fitted, nor the records of the Ising models; the rest is the same."""
+divergences nor what was fitted, nor the records of the Ising models, 5 no grids; the rest is the same."""
 
+LARGEST_CHUNK = 2**20
+"""Bytes that a dataset is read in at most, by those who read a part of it, where it has as many rows."""
+
+_UNDETERMINED = REGIMES.index("undetermined")
 _FILE_FORMAT = ("v110", "v110")
 _SYSTEMS = ("chain", "square", "network")
 
@@ -223,6 +229,8 @@ class Archive:
     exponents : tuple of ExponentTable
     trainability : tuple of TrainabilityMap
     reconstructions : tuple of ReconstructedImages
+    grid : Grid
+        On which every curve lies, at the point that its parameters say; without axes if there is none.
     """
 
     curves: tuple = ()
@@ -243,6 +251,7 @@ class Archive:
     exponents: tuple = ()
     trainability: tuple = ()
     reconstructions: tuple = ()
+    grid: Grid = dataclasses.field(default_factory=Grid)
 
     def families(self) -> dict:
         """Return the curves by family, in order."""
@@ -250,6 +259,68 @@ class Archive:
         for curve in self.curves:
             found.setdefault(curve.family, []).append(curve)
         return found
+
+    def to_xarray(self, family):
+        """Return one family as an ``xarray.Dataset``; needs the extra ``isingflow[xarray]``.
+
+        Parameters
+        ----------
+        family : str
+            ``system/quantity``, such as "square/pair marginal"; a key of `families`.
+
+        Returns
+        -------
+        xarray.Dataset
+            Along the axes of the grid, or the control parameter where there is none, and ``level``. What varies
+            together with an axis, and the parameters, are coordinates.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such family.
+        IsingflowError
+            If xarray or h5netcdf are not there.
+        """
+        families = self.families()
+        choice("family", family, families)
+        try:
+            import h5netcdf  # noqa: F401  the engine
+            import xarray
+        except ImportError:
+            raise IsingflowError("to_xarray needs xarray and h5netcdf: pip install 'isingflow[xarray]'") from None
+        image = _image(Archive(tuple(families[family]), grid=self.grid))
+        system, quantity = family.split("/", 1)
+        with xarray.open_dataset(image, engine="h5netcdf", group=f"{system}/{_slug(quantity)}") as file:
+            found = file.load()
+        texts = {name: found[name] for name in found.variables if found[name].dtype.kind == "S"}
+        found = found.assign({name: (text.dims, np.char.decode(text.values, "utf-8")) for name, text in texts.items()})
+        beside = [name for axis in self.grid.axes for name in axis.names[1:]]
+        beside += [name for name in found.data_vars if name.startswith("parameter_")]
+        return found.set_coords(beside).rename({name: name.removeprefix("parameter_") for name in beside})
+
+    def _repr_html_(self):
+        """What notebooks show: the families, how many curves each has, and where the archive came from."""
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{len(curves)}</td><td>{html.escape(_span(curves))}</td></tr>"
+            for name, curves in self.families().items()
+        )
+        held = {field: len(getattr(self, field)) for field, _ in _RECORDS.values()}
+        others = ", ".join(f"{count} {field.replace('_', ' ')}" for field, count in held.items() if count)
+        axes = " x ".join(f"{' with '.join(axis.names)} ({len(axis)})" for axis in self.grid.axes)
+        words = {"grid": axes, "also": others, **self.provenance}
+        shown = ("grid", "also", "version", "root_seed", "command", "finished", "tasks", "tasks_done")
+        told = "".join(
+            f"<tr><th>{name.replace('_', ' ')}</th><td colspan=2>{html.escape(str(words[name]))}</td></tr>"
+            for name in shown
+            if words.get(name, "") != ""
+        )
+        head = "<tr><th>family</th><th>curves</th><th>control parameter</th></tr>"
+        return f"<table><caption>isingflow archive</caption>{head}{rows}{told}</table>"
+
+
+def _span(curves):
+    values = [curve.control_value for curve in curves]
+    return f"{curves[0].control} {min(values):.6g} to {max(values):.6g}"
 
 
 def check_target(path, *, overwrite=False) -> Path:
@@ -301,43 +372,30 @@ def write(path, archive: Archive, *, overwrite=False) -> None:
         If curves of one family do not fit side by side.
     """
     path = check_target(path, overwrite=overwrite)
-    image = io.BytesIO()  # HDF5 writing to a full disk fails late and loudly; Python does not
-    with h5py.File(image, "w", libver=_FILE_FORMAT, track_order=True) as file:
-        _describe(file, {"format": FORMAT, "schema": SCHEMA, **archive.provenance})
-        for curves in archive.families().values():
-            _write_family(file, curves)
-        for line in archive.lines:
-            _write_line(file, line)
-        for parent, (field, _) in _RECORDS.items():
-            for number, record in enumerate(getattr(archive, field), start=1):
-                _write_record(_ordered_group(file, parent, str(number)), record)
+    content = _image(archive)
     try:
-        _replace(path, image.getbuffer(), overwrite=overwrite)
+        files.write_whole(
+            path, content.getbuffer(), mark=path.name, check=lambda: check_target(path, overwrite=overwrite)
+        )
     except ArchiveError:
         raise
     except OSError as error:
         raise ArchiveError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _replace(path, content, *, overwrite):
-    handle, temporary = tempfile.mkstemp(prefix=".isingflow-", suffix=".tmp", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        os.chmod(temporary, 0o666 & ~_umask())
-        check_target(path, overwrite=overwrite)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _image(archive):
+    """The file, in memory: HDF5 writing to a full disk fails late and loudly, Python does not."""
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver=_FILE_FORMAT, track_order=True) as file:
+        _describe(file, {"format": FORMAT, "schema": SCHEMA, **archive.provenance})
+        for curves in archive.families().values():
+            _write_family(file, curves, archive.grid)
+        for line in archive.lines:
+            _write_line(file, line)
+        for parent, (field, _) in _RECORDS.items():
+            for number, record in enumerate(getattr(archive, field), start=1):
+                _write_record(_ordered_group(file, parent, str(number)), record)
+    return image
 
 
 def _slug(text):
@@ -363,66 +421,116 @@ def _text_type(text):
     return h5py.string_dtype("utf-8", max(1, len(text)))
 
 
-def _write_family(file, curves):
+def _write_family(file, curves, grid):
+    """Curves of one family along the axes of the grid, or where there is none along their control parameter."""
     first = curves[0]
     for curve in curves[1:]:
-        different = [name for name in _TEXTS if getattr(curve, name) != getattr(first, name)]
-        if different or curve.parameters.keys() != first.parameters.keys():
-            raise ParameterError(f"curves of the family {first.family} differ in {different or 'their parameters'}")
+        if curve.control != first.control or curve.parameters.keys() != first.parameters.keys():
+            raise ParameterError(f"curves of the family {first.family} differ in their parameters")
     group = _ordered_group(file, first.system, _slug(first.quantity))
-    longest = max(curves, key=lambda curve: len(curve.levels)).levels
+    axes = grid.axes or (Axis((first.control,), (tuple(curve.control_value for curve in curves),)),)
+    places = _places(curves, grid)
+    levels = max((curve.levels for curve in curves), key=len)
     for curve in curves:
-        if not np.array_equal(curve.levels, longest[: len(curve.levels)]):
+        if not np.array_equal(curve.levels, levels[: len(curve.levels)]):
             raise ParameterError(f"curves of the family {first.family} have different levels")
-    _describe(group, {name: getattr(first, name) for name in _TEXTS})
-    words = {"flags": [", ".join(curve.flags) for curve in curves], "fit": [curve.fit for curve in curves]}
-    for name, texts in words.items():
-        encoded = [text.encode() for text in texts]
-        group.attrs.create(name, encoded, dtype=_text_type(max(encoded, key=len)))
-
-    control = _dataset(group, first.control, [curve.control_value for curve in curves], "1")
-    level = _dataset(group, "level", longest, "1", first.level_name)
-    control.make_scale(first.control)
+    if grid.axes:
+        _describe(group, {"axes": "; ".join(", ".join(axis.names) for axis in axes)})
+    scales = [_write_axis(group, axis) for axis in axes]
+    level = _dataset(group, "level", levels, "1", first.level_name)
     level.make_scale("level")
 
-    def beside(name, rows, unit, *axes):
-        dataset = _dataset(group, name, rows, unit, _LONG_NAMES.get(name, "standard error" * name.endswith("_error")))
-        for axis, scale in enumerate(axes):
-            dataset.dims[axis].attach_scale(scale)
+    def over_grid(name, values, empty, unit="1"):
+        rows = np.full(tuple(map(len, axes)), empty)
+        rows[tuple(places.T)] = values
+        dataset = _dataset(group, name, rows, unit, _long_name(name))
+        _attach(dataset, scales)
         return dataset
+
+    def told(name, values):
+        """Attributes are texts that all curves share."""
+        if not isinstance(values[0], str):
+            over_grid(name, values, 0 if all(isinstance(value, int) for value in values) else np.nan)
+        elif len(set(values)) == 1:
+            _describe(group, {name: values[0]})
+        else:
+            encoded = [value.encode() for value in values]
+            over_grid(name, encoded, np.array(b"", _bytes_type(encoded)))
 
     length = _LENGTH_UNIT[first.system]
     units = {"length": length, "scale": length, "scale_error": length, "scale_exact": length}
     units |= {"exponent": "1", "exponent_error": "1"}
     for name in SERIES:
-        rows = np.full((len(curves), len(longest)), np.nan)
-        for row, curve in zip(rows, curves, strict=True):
-            row[: len(curve.levels)] = getattr(curve, name)
-        beside(_NAMES.get(name, name), rows, units.get(name, "nat"), control, level)
+        rows = np.full((*map(len, axes), len(levels)), np.nan)
+        for place, curve in zip(places, curves, strict=True):
+            rows[(*place, slice(len(curve.levels)))] = getattr(curve, name)
+        stored = _NAMES.get(name, name)
+        _attach(_dataset(group, stored, rows, units.get(name, "nat"), _long_name(stored)), [*scales, level])
     for name in SUMMARY:
-        beside(name, [getattr(curve, name) for curve in curves], units.get(name, "nat"), control)
-    regime = beside("regime", np.array([REGIMES.index(c.regime) for c in curves], np.int8), "1", control)
+        over_grid(name, [getattr(curve, name) for curve in curves], np.nan, units.get(name, "nat"))
+    regime = over_grid("regime", [REGIMES.index(curve.regime) for curve in curves], np.int8(_UNDETERMINED))
     regime.attrs["flag_values"] = np.arange(len(REGIMES), dtype=np.int8)
     regime.attrs["flag_meanings"] = " ".join(REGIMES)
-    beside("level_count", [len(curve.levels) for curve in curves], "1", control)
-    beside("sample_count", [curve.samples for curve in curves], "1", control)
+    over_grid("level_count", [len(curve.levels) for curve in curves], 0)
+    over_grid("sample_count", [curve.samples for curve in curves], 0)
+    for name in (*_TEXTS, "fit"):
+        told(name, [getattr(curve, name) for curve in curves])
+    told("flags", [", ".join(curve.flags) for curve in curves])
+    along = {name for axis in axes for name in axis.names}
     for name in first.parameters:
-        values = [curve.parameters[name] for curve in curves]
-        if name == first.control:
-            continue
-        if isinstance(values[0], str):
-            if len(set(values)) > 1:
-                raise ParameterError(f"curves of the family {first.family} differ in {name}: give them other names")
-            _describe(group, {f"parameter_{name}": values[0]})
-        else:
-            beside(f"parameter_{name}", values, "1", control)
+        if name not in along:
+            told(f"parameter_{name}", [curve.parameters[name] for curve in curves])
+
+
+def _places(curves, grid):
+    """int64 (curves, axes): where each curve lies."""
+    if not grid.axes:
+        return np.arange(len(curves))[:, None]
+    try:
+        places = [grid.place(curve.parameters) for curve in curves]
+    except KeyError as error:
+        raise ParameterError(f"a curve of the family {curves[0].family} is not on the grid: {error}") from None
+    if len(set(places)) < len(places):
+        raise ParameterError(f"the family {curves[0].family} has two curves at one point of the grid")
+    return np.array(places)
+
+
+def _write_axis(group, axis):
+    """The scale of an axis, and beside it what varies together with it."""
+    datasets = []
+    for name, column in zip(axis.names, axis.columns, strict=True):
+        if isinstance(column[0], str):
+            encoded = [value.encode() for value in column]
+            column = np.array(encoded, _bytes_type(encoded))
+        datasets.append(_dataset(group, name, column, "1"))
+    datasets[0].make_scale(axis.name)
+    for dataset in datasets[1:]:
+        dataset.dims[0].attach_scale(datasets[0])
+    return datasets[0]
+
+
+def _attach(dataset, scales):
+    for dimension, scale in zip(dataset.dims, scales, strict=True):
+        dimension.attach_scale(scale)
+
+
+def _bytes_type(texts):
+    return f"S{max(1, *map(len, texts))}"
+
+
+def _long_name(name):
+    return _LONG_NAMES.get(name, "standard error" * name.endswith("_error"))
 
 
 def _dataset(group, name, values, unit, long_name=""):
-    shape = np.shape(values)
+    values = np.asarray(values)
+    rows = max(1, LARGEST_CHUNK * len(values) // max(1, values.nbytes))
     # of nothing there are no chunks, unless it may grow
-    layout = {"chunks": tuple(max(1, n) for n in shape), "maxshape": tuple(n or None for n in shape)}
-    dataset = group.create_dataset(name, data=np.asarray(values), fletcher32=True, **layout)
+    chunks = tuple(max(1, n) for n in (min(rows, len(values)), *values.shape[1:]))
+    layout = {"chunks": chunks, "maxshape": tuple(n or None for n in values.shape)}
+    if values.dtype.kind == "S":
+        values = values.astype(h5py.string_dtype("utf-8", values.dtype.itemsize))
+    dataset = group.create_dataset(name, data=values, fletcher32=True, **layout)
     dataset.attrs["units"] = unit
     if long_name:
         dataset.attrs["long_name"] = long_name
@@ -487,12 +595,32 @@ def read(path) -> Archive:
                 field: tuple(_read_record(group, kind) for group in _groups(file, parent))
                 for parent, (field, kind) in _RECORDS.items()
             }
-            return Archive(tuple(curves), tuple(lines), words, **records)
+            grids = {_read_axes(group) for group in groups}
+            if len(grids) > 1:
+                raise ValueError("its families lie on several grids")
+            return Archive(tuple(curves), tuple(lines), words, grid=Grid(*grids), **records)
     except ArchiveError:
         raise
     except (OSError, RuntimeError, LookupError, AttributeError, TypeError, ArithmeticError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArchiveError(f"{path} is no readable isingflow archive: {reason}") from error
+
+
+def provenance_of(path) -> dict:
+    """Return what a file says of its making, without reading the rest; nothing if it is no archive.
+
+    Raises
+    ------
+    ArchiveError
+        If the file cannot be opened at all.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: _plain(value) for name, value in file.attrs.items()}
+    except PermissionError as error:
+        raise ArchiveError(f"cannot read {path}: {error.strerror}") from None
+    except (OSError, RuntimeError, TypeError, ValueError):
+        return {}
 
 
 def _check_format(path, file):
@@ -526,44 +654,90 @@ def _groups(file, name):
     return [_child(_child(file, name), member) for member in file[name]]
 
 
-def _numbers(group, name):
+def _inner(group, name):
+    """A dataset whose values lie in the same file."""
     dataset = _child(group, name)
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iuf":
-        raise ArchiveError(f"{group.file.filename}: {group.name}/{name} does not hold numbers")
+    if not isinstance(dataset, h5py.Dataset):
+        raise ArchiveError(f"{group.file.filename}: {group.name}/{name} is no dataset")
     if dataset.external or dataset.is_virtual:
         raise ArchiveError(f"{group.file.filename}: {group.name}/{name} lies in another file, which is not followed")
+    return dataset
+
+
+def _numbers(group, name):
+    dataset = _inner(group, name)
+    if dataset.dtype.kind not in "iuf":
+        raise ArchiveError(f"{group.file.filename}: {group.name}/{name} does not hold numbers")
     within_memory(f"the numbers of {group.name}/{name}", dataset.nbytes)
     return dataset[()]
 
 
 def _read_family(group):
-    texts = {name: _plain(group.attrs[name]) for name in _TEXTS}
-    control, system = texts["control"], group.name.split("/")[1]
-    older = group.file.attrs["schema"] < 5
-    series = [name for name in SERIES if not (older and name in _SINCE_5)]
+    control, system = _plain(group.attrs["control"]), group.name.split("/")[1]
+    schema = group.file.attrs["schema"]
+    on_grid = _read_axes(group)
+    axes = on_grid or (Axis((control,), (_column(group, control),)),)
+    series = [name for name in SERIES if not (schema < 5 and name in _SINCE_5)]
     series = {name: _numbers(group, _NAMES.get(name, name)) for name in series}
     summary = {name: _numbers(group, name) for name in SUMMARY}
     levels, counts, regimes = (_numbers(group, name) for name in ("level", "level_count", "regime"))
     samples = _numbers(group, "sample_count")
-    prefix = "parameter_"
-    words = {name.removeprefix(prefix): _plain(v) for name, v in group.attrs.items() if name.startswith(prefix)}
-    numbers = {name.removeprefix(prefix): _numbers(group, name) for name in group if name.startswith(prefix)}
-    if not (np.isin(counts, np.arange(1, len(levels) + 1)).all() and np.isin(regimes, np.arange(len(REGIMES))).all()):
+    possible = np.arange(0 if on_grid else 1, len(levels) + 1)
+    if not (np.isin(counts, possible).all() and np.isin(regimes, np.arange(len(REGIMES))).all()):
         raise ValueError(f"{group.name} holds a number of levels or a regime there is none of")
-    for index, value in enumerate(_numbers(group, control)):
-        own = slice(0, int(counts[index]))
-        yield LevelCurve(
-            system=system,
-            parameters={control: float(value), **{n: v[index].item() for n, v in numbers.items()}, **words},
-            levels=levels[own],
-            regime=REGIMES[regimes[index]],
-            samples=int(samples[index]),
-            flags=tuple(filter(None, _plain(group.attrs["flags"][index]).split(", "))),
-            fit="" if older else _plain(group.attrs["fit"][index]),
-            **texts,
-            **{name: rows[index, own] for name, rows in series.items()},
-            **{name: values[index] for name, values in summary.items()},
-        )
+    if counts.shape != tuple(map(len, axes)):
+        raise ValueError(f"{group.name} does not fit its axes")
+    texts = {name: _told(group, name, counts.shape) for name in _TEXTS}
+    fits = np.full(counts.shape, "") if schema < 5 else _told(group, "fit", counts.shape)
+    flags = _told(group, "flags", counts.shape)
+    named = [name for name in (*group, *group.attrs) if name.startswith("parameter_")]
+    others = {name.removeprefix("parameter_"): _told(group, name, counts.shape) for name in named}
+    grid = Grid(axes)
+    for number, place in enumerate(np.ndindex(*counts.shape)):
+        if counts[place]:
+            own = slice(0, int(counts[place]))
+            yield LevelCurve(
+                system=system,
+                parameters=grid.point(number) | {name: values[place].item() for name, values in others.items()},
+                levels=levels[own],
+                regime=REGIMES[regimes[place]],
+                samples=int(samples[place]),
+                flags=tuple(filter(None, flags[place].item().split(", "))),
+                fit=fits[place].item(),
+                **{name: values[place].item() for name, values in texts.items()},
+                **{name: rows[place][own] for name, rows in series.items()},
+                **{name: values[place] for name, values in summary.items()},
+            )
+
+
+def _read_axes(group):
+    """The axes of the grid that a family lies on; none if it lies along its control parameter alone."""
+    said = _plain(group.attrs.get("axes", ""))
+    axes = [axis.split(", ") for axis in said.split("; ")] if said else []
+    return tuple(Axis(tuple(names), tuple(_column(group, name) for name in names)) for names in axes)
+
+
+def _column(group, name):
+    return tuple(_values(group, name).tolist())
+
+
+def _told(group, name, shape):
+    """A parameter or a text of every curve: from an attribute that all share, or one by one."""
+    if name not in group.attrs:
+        return _values(group, name)
+    value = group.attrs[name]
+    if isinstance(value, np.ndarray):
+        return np.array([_plain(one) for one in value]).reshape(shape)
+    return np.full(shape, _plain(value))
+
+
+def _values(group, name):
+    """An array of numbers, or of texts of fixed length."""
+    dataset = _inner(group, name)
+    if dataset.dtype.kind != "S":
+        return _numbers(group, name)
+    within_memory(f"the texts of {group.name}/{name}", dataset.nbytes)
+    return np.char.decode(dataset[()], "utf-8")
 
 
 def _read_line(group):

@@ -21,6 +21,9 @@ from isingflow.errors import ParameterError
 LARGEST_COUPLING = 100.0
 ALGORITHMS = ("auto", "heat-bath", "replicas", "strips", "swendsen-wang", "wolff")
 EXACT_STEP = "exact first step"
+MOST_SITES, MOST_STEPS, DEEPEST = 2**40, 60, 1_000_000
+"""Beyond what any machine can do: numbers that are a slip of the hand."""
+
 SCHEMES = ("nearest-neighbour", "maris-kadanoff", "wilson", "migdal-kadanoff", EXACT_STEP)
 LARGEST_SAMPLED = 1.0
 """Sum of ``K1`` and ``K2`` beyond which less than a spin in a thousand is turned, and samples say little."""
@@ -198,7 +201,7 @@ def decimation_steps(steps, side) -> int:
     ParameterError
         If `steps` is not a whole number of steps that the side admits.
     """
-    steps = whole("steps", steps, low=0)
+    steps = whole("steps", steps, low=0, high=MOST_STEPS)
     period = 2 ** ((steps + 1) // 2)
     if side % period:
         raise ParameterError(
@@ -305,13 +308,18 @@ class ChainParameters:
             self,
             coupling=finite("coupling", self.coupling, above=0.0, high=LARGEST_COUPLING),
             field=coupling("field", self.field),
-            factor=whole("factor", self.factor, low=2),
-            steps=whole("steps", self.steps),
+            factor=whole("factor", self.factor, low=2, high=MOST_SITES),
+            steps=whole("steps", self.steps, high=MOST_STEPS),
             samples=whole("samples", self.samples, low=20),
             window=whole("window", self.window, low=2, high=12),
         )
         period = self.factor**self.steps
-        _store(self, sites=-(-(2**14) // period) * period if self.sites is None else whole("sites", self.sites))
+        if period > MOST_SITES:
+            raise ParameterError(
+                f"{self.steps} decimations by {self.factor} need more than {MOST_SITES} sites: take fewer steps"
+            )
+        sites = -(-(2**14) // period) * period if self.sites is None else self.sites
+        _store(self, sites=whole("sites", sites, high=MOST_SITES))
         if self.sites % period:
             raise ParameterError(
                 f"{self.steps} decimations by {self.factor} need a number of sites divisible by {period}, "
@@ -352,9 +360,9 @@ class SquareParameters:
         _store(
             self,
             coupling=finite("coupling", self.coupling, above=0.0, high=LARGEST_COUPLING),
-            side=whole("side", self.side, low=4),
+            side=whole("side", self.side, low=4, high=MOST_SITES),
             samples=whole("samples", self.samples, low=20),
-            steps=whole("steps", self.steps),
+            steps=whole("steps", self.steps, high=MOST_STEPS),
             algorithm=choice("algorithm", self.algorithm, ALGORITHMS),
         )
         decimation_steps(self.steps, self.side)
@@ -390,7 +398,7 @@ class TruncationParameters:
             coupling=finite("coupling", self.coupling, above=0.0, high=LARGEST_SAMPLED),
             scheme=choice("scheme", self.scheme, SCHEMES),
             samples=whole("samples", self.samples, low=20),
-            steps=whole("steps", self.steps, high=60),
+            steps=whole("steps", self.steps, high=MOST_STEPS),
         )
         _store(self, side=whole("side", self.side, low=2 * 2 ** ((self.steps + 1) // 2)))
 
@@ -457,7 +465,7 @@ class NetworkParameters:
             self,
             weight_variance=finite("weight_variance", self.weight_variance, above=0.0),
             bias_variance=finite("bias_variance", self.bias_variance, low=0.0),
-            depth=whole("depth", self.depth),
+            depth=whole("depth", self.depth, high=DEEPEST),
             residual=finite("residual", self.residual, low=0.0, high=10.0),
         )
         _store(self, width=_width(self.width, self.depth))

@@ -44,6 +44,7 @@ from isingflow.parameters import (
     whole,
 )
 from isingflow.seeding import checked_seed, stream
+from isingflow.study_file import SYSTEMS
 
 BIAS_VARIANCE = 0.05
 COUPLINGS = (0.30, 0.40, CRITICAL_COUPLING, 0.46, 0.50)
@@ -190,35 +191,48 @@ def network_tasks(*, quick=False, inputs="digits") -> tuple:
     )
 
 
-def _run_chain(task, seed):
-    return (chain.coupling_curve(task), *chain.sampled_curves(task, stream(seed, task, "spins")))
+def _stream(seed, task, purpose, repeat):
+    return stream(seed, task, f"{purpose}, repeat {repeat}" if repeat else purpose)
 
 
-def _run_square(task, seed):
-    schemes = [square.coupling_curve(task.coupling, scheme=scheme, steps=task.steps) for scheme in square.NEAREST_ONLY]
-    return (*schemes, *square.sampled_curves(task, stream(seed, task, "spins"), workers=1))
+def _run_chain(task, seed, repeat, wanted):
+    curves = (chain.coupling_curve(task),) if "coupling" in wanted else ()
+    if {"window marginal", "pair marginal"} & set(wanted):
+        sampled = chain.sampled_curves(task, _stream(seed, task, "spins", repeat))
+        curves += tuple(curve for curve in sampled if curve.quantity in wanted)
+    return curves
 
 
-def _run_truncation(task, seed):
-    return recursions.truncated(task, stream(seed, task, "spins"), workers=1)
+def _run_square(task, seed, repeat, wanted):
+    schemes = square.NEAREST_ONLY if "coupling" in wanted else ()
+    curves = tuple(square.coupling_curve(task.coupling, scheme=scheme, steps=task.steps) for scheme in schemes)
+    marginals = tuple(dict.fromkeys(name for name in (*square.MARGINALS, *square.WINDOWS) if name in wanted))
+    if not marginals:
+        return curves
+    rng = _stream(seed, task, "spins", repeat)
+    return (*curves, *square.sampled_curves(task, rng, quantities=marginals, workers=1))
 
 
-def _run_ensemble(task, seed):
+def _run_truncation(task, seed, repeat, wanted):
+    return recursions.truncated(task, _stream(seed, task, "spins", repeat), workers=1)
+
+
+def _run_ensemble(task, seed, repeat, wanted):
     found = propagate(
         _pair(task.source, seed),
         task.network,
         networks=task.networks,
         ensemble=task.ensemble,
-        rng=stream(seed, task, "networks"),
+        rng=_stream(seed, task, "networks", repeat),
     )
     return tuple(
         network.curve_of(found, inputs=count, label=task.label, reference="1/width") for count in task.followed
     )
 
 
-def _run_published(task, seed):
+def _run_published(task, seed, repeat, wanted):
     size = {"networks": task.networks, "samples": task.samples, "variance": task.variance}
-    rng = stream(seed, task, "networks")
+    rng = _stream(seed, task, "networks", repeat)
     return (published_flow(_pair(task.source, seed)[:1], task.network, rng=rng, **size),)
 
 
@@ -237,6 +251,51 @@ _RUN = {
     EnsembleParameters: _run_ensemble,
     PublishedParameters: _run_published,
 }
+
+
+_USUAL = {ChainParameters: SYSTEMS["chain"][1], SquareParameters: ("coupling", *square.MARGINALS)}
+"""Estimators of `run`, where there is a choice."""
+
+
+def execute(task, seed, *, repeat=0, estimators=None) -> tuple:
+    """Compute the curves of one task.
+
+    Parameters
+    ----------
+    task : dataclass instance
+        A record of `isingflow.parameters`.
+    seed : int
+        Root seed, from 0 to 2**64 - 1.
+    repeat : int
+        Which of several independent repeats, from 0.
+    estimators : sequence of str, optional
+        Of `isingflow.study_file.SYSTEMS`; the usual ones without it. Of networks `followed` says them.
+
+    Returns
+    -------
+    tuple of LevelCurve
+
+    Examples
+    --------
+    >>> task = ChainParameters(coupling=0.4, sites=64, steps=3, samples=40)
+    >>> [curve.quantity for curve in execute(task, 1, estimators=["coupling"])]
+    ['coupling']
+    """
+    wanted = _USUAL.get(type(task), ()) if estimators is None else estimators
+    return _RUN[type(task)](task, seed, repeat, wanted)
+
+
+def memory(task) -> float:
+    """Return roughly how much memory a task takes, in bytes, beside some 200 MB of the process itself."""
+    if isinstance(task, ChainParameters):
+        return 2.0 * task.sites * task.samples
+    if isinstance(task, (SquareParameters, TruncationParameters)):
+        return 1.5 * task.side**2 * task.samples
+    widest, depth = max(task.network.widths), task.network.depth
+    if isinstance(task, PublishedParameters) or task.ensemble == "weights":
+        drawn = 16.0 * widest**2  # weights of a layer, twice
+        return drawn * (depth if isinstance(task, PublishedParameters) else 1)
+    return 64.0 * widest * min(task.networks, 64) + 64.0 * task.networks * depth
 
 
 def cost(task) -> float:
@@ -299,8 +358,7 @@ def run(tasks, *, seed, workers=1, progress=None) -> tuple:
 
 
 def _run_task(item):
-    task, seed = item
-    return _RUN[type(task)](task, seed)
+    return execute(*item)
 
 
 def compare(*, seed=1, workers=1, quick=False, inputs="digits", progress=None, command="") -> Archive:
