@@ -342,19 +342,16 @@ def run(tasks, *, seed, workers=1, progress=None) -> tuple:
     >>> [curve.quantity for curve in run([task], seed=1)]
     ['coupling', 'window marginal', 'pair marginal']
     """
-    seed, workers = checked_seed(seed), whole("workers", workers)
+    seed, executor = checked_seed(seed), executors.local(workers)
     # the longest first, so that no worker is left alone with one at the end
-    order = sorted(range(len(tasks)), key=lambda index: -cost(tasks[index]))
-    items = [(tasks[index], seed) for index in order]
-    finished = (
-        executors.processes(_run_task, items, workers) if items and workers > 1 else executors.serial(_run_task, items)
-    )
+    items = iter([(task, seed) for task in sorted(tasks, key=cost, reverse=True)])
     results = {}
-    for position, curves in finished:
-        results[order[position]] = curves
-        if progress:
-            progress(items[position][0])
-    return tuple(curve for index in range(len(tasks)) for curve in results[index])
+    with executor:
+        for (task, _), curves in executor.run(_run_task, lambda: next(items, None)):
+            results[task] = curves
+            if progress:
+                progress(task)
+    return tuple(curve for task in tasks for curve in results[task])
 
 
 def _run_task(item):

@@ -157,16 +157,17 @@ def trainability(*, seed=1, workers=1, quick=False, progress=None, command="", f
     items = [(_train_point, task, seed) for task in points] + [(_reconstruct_all, task, seed) for task in cascades]
     mine, shares = whole("share", part[0], high=whole("shares", part[1])), part[1]
     found = _done(items, folder)
+    executor = executors.local(workers)
     todo = [item for number, item in enumerate(items) if number % shares == mine - 1 and item not in found]
     # the deepest first, so that no worker is left alone with one at the end
-    todo.sort(key=lambda item: -item[1].network.depth)
-    run = executors.processes(_run, todo, workers) if workers > 1 and todo else executors.serial(_run, todo)
-    for index, result in run:
-        found[todo[index]] = result
-        if folder is not None:
-            _keep(folder, todo[index], result)
-        if progress:
-            progress(todo[index][1])
+    todo = iter(sorted(todo, key=lambda item: -item[1].network.depth))
+    with executor:
+        for item, result in executor.run(_run, lambda: next(todo, None)):
+            found[item] = result
+            if folder is not None:
+                _keep(folder, item, result)
+            if progress:
+                progress(item[1])
     if len(found) < len(items):
         return None
     trained = [found[_train_point, task, seed] for task in points]
@@ -319,18 +320,15 @@ def training(*, seed=1, workers=1, quick=False, progress=None, command="") -> Ar
         (tuple(task for task in tasks if task.network.weight_variance == weight), seed)
         for weight in dict.fromkeys(task.network.weight_variance for task in tasks)
     ]
-    run = (
-        executors.processes(_before_and_after, items, workers)
-        if workers > 1
-        else executors.serial(_before_and_after, items)
-    )
-    curves = {}
-    for index, result in run:
-        curves[index] = result
-        if progress:
-            progress(items[index][0][0])
+    todo, executor = iter(items), executors.local(workers)
+    found = {}
+    with executor:
+        for item, curves in executor.run(_before_and_after, lambda: next(todo, None)):
+            found[item] = curves
+            if progress:
+                progress(item[0][0])
     words = provenance(started, seed, command) | {"figure": "training"}
-    return Archive(tuple(curve for index in range(len(items)) for curve in curves[index]), provenance=words)
+    return Archive(tuple(curve for item in items for curve in found[item]), provenance=words)
 
 
 def _before_and_after(item):

@@ -27,7 +27,7 @@ MAY_KNOW = {
     "divergence": LEAVES | {"divergence"},
     "flow": LEAVES | {"curve", "diagram", "divergence", "flow", "ising", "network"},
     "archive": {"errors", "parameters", "curve", "diagram"},
-    "executors": {"errors"},
+    "executors": {"errors", "parameters", "__init__"},
     "study": {"archive", "executors", "flow", "ising", "network", "parameters", "seeding", "__init__"},
     "training_studies": {
         *("archive", "curve", "diagram", "executors", "flow", "network", "parameters", "seeding", "study"),
@@ -98,6 +98,7 @@ def loaded_by(statement):
         ("import isingflow.plotting.phases", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),
         ("import isingflow.flow.models, isingflow.training_studies", {"torch", "numba", "matplotlib", "sklearn"}),
         ("import isingflow.plotting.trainability", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot", "torch"}),
+        ("import isingflow.executors", {"dask", "distributed", "numpy", "numba", "scipy"}),
         ("import isingflow.archive", {"numba", "matplotlib", "sklearn", "scipy"}),
         ("import isingflow.network.published", {"numba", "h5py", "matplotlib", "sklearn"}),
         ("import isingflow.plotting.published", {"numba", "h5py", "sklearn", "scipy", "matplotlib.pyplot"}),

@@ -1,14 +1,13 @@
 """Studies: the numbers depend on the seed and the task alone; failures come through."""
 
 import math
-import os
 
 import numpy as np
 import pytest
 from conftest import TINY_TASKS, contents
 
-from isingflow import executors, study
-from isingflow.errors import IsingflowError, ParameterError
+from isingflow import study
+from isingflow.errors import ParameterError
 from isingflow.parameters import ChainParameters, EnsembleParameters, NetworkParameters, SquareParameters
 
 
@@ -64,22 +63,6 @@ def test_no_tasks(workers):
 def test_refusals(arguments, message):
     with pytest.raises(ParameterError, match=message):
         study.run(TINY_TASKS, **arguments)
-
-
-def test_worker_that_dies_is_an_error_and_no_hang():
-    with pytest.raises(IsingflowError, match="a worker process died, perhaps for want of memory"):
-        list(executors.processes(os._exit, [3, 3], 2))
-
-
-@pytest.mark.parametrize("run", [executors.serial, lambda *task: executors.processes(*task, 2)])
-def test_exception_in_a_task_comes_through(run):
-    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
-        list(run(math.sqrt, [4.0, -1.0]))
-
-
-def test_executors_return_every_item():
-    items = [float(n**2) for n in range(5)]
-    assert list(executors.serial(math.sqrt, items)) == sorted(executors.processes(math.sqrt, items, 2))
 
 
 def test_scale_lines_diverge_where_they_say():

@@ -267,11 +267,15 @@ def test_two_workers_give_the_bits_of_one():
     tasks = [(training_studies._train_point, task, 1) for task in GRID[:2]]
     from isingflow import executors
 
-    one = dict(executors.serial(training_studies._run, tasks))
-    two = dict(executors.processes(training_studies._run, tasks, 2))
-    for index in range(2):
-        assert one[index]["loss"] == two[index]["loss"]
-        assert one[index]["accuracy"] == two[index]["accuracy"]
+    found = []
+    for executor in (executors.Serial(), executors.Processes(2)):
+        todo = iter(tasks)
+        with executor:
+            found.append(dict(executor.run(training_studies._run, lambda todo=todo: next(todo, None))))
+    one, two = found
+    for task in tasks:
+        assert one[task]["loss"] == two[task]["loss"]
+        assert one[task]["accuracy"] == two[task]["accuracy"]
 
 
 def test_rank_correlation():
