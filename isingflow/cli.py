@@ -1,4 +1,4 @@
-"""The command line: ``isingflow compare | networks | phases | published | show | figure | verify``."""
+"""The command line: a subcommand for each study, and for what is done with archives."""
 
 import argparse
 import contextlib
@@ -175,6 +175,40 @@ def _parser():
     )
     _add_study(published, "published.h5")
 
+    run = add(
+        "run",
+        _run_study,
+        "run a study file: what is missing of it, into pieces, and these into one archive",
+        epilog="The same command goes on after an interruption, and computes what a larger grid or more repeats add. "
+        "The study files behind the figures are in studies/; docs/studies.md describes them.",
+    )
+    _add_file(run)
+    run.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
+    run.add_argument(
+        "--executor", default="processes", metavar="NAME", help="processes (default), serial or dask; results are alike"
+    )
+    run.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of dask, as tcp://host:8786 (default: a local cluster); sets --executor"
+    )
+    run.add_argument("--part", default="1/1", metavar="K/N", help="only the K-th of N equal shares of the tasks")
+    run.add_argument("--dry-run", action="store_true", help="only print the missing tasks, their cost and memory")
+    run.add_argument("--force", action="store_true", help="overwrite an archive of something else")
+    run.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+    status = add("status", _status, "print how far a study is: tasks done, failed, running, and the time left")
+    _add_file(status)
+
+    collect = add(
+        "collect",
+        _collect,
+        "put finished pieces of a study together into its archive, also while it runs",
+        epilog="Folders of several machines are put together; points of which nothing is done are left empty.",
+    )
+    _add_file(collect, folder=False)
+    where = "where finished work is (default: beside the archive, ending in .pieces)"
+    collect.add_argument("--folder", type=Path, nargs="+", default=[], dest="folders", metavar="FOLDER", help=where)
+    collect.add_argument("--force", action="store_true", help="overwrite an archive of something else")
+
     show = add("show", _show, "print what an archive holds")
     show.add_argument("archive", type=Path, metavar="FILE")
     show.add_argument("--points", action="store_true", help="every sampled point, as compare prints them")
@@ -191,8 +225,30 @@ def _parser():
     figure.add_argument("--force", action="store_true", help="overwrite existing pictures given with -o")
     figure.add_argument("--normalise", **normalise | {"help": f"the published estimator: {normalise['help']}"})
 
+    export = add("export", _export, "write the curves of an archive as CSV or NetCDF")
+    export.add_argument("archive", type=Path, metavar="FILE")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="TABLE", help="ending in .csv or .nc")
+    export.add_argument("--force", action="store_true", help="overwrite an existing file")
+
     add("verify", _verify, "check the installation against packaged reference values")
     return parser
+
+
+def _add_file(command, *, folder=True):
+    """Add the options that say which study is meant, and where it lies."""
+    command.add_argument("study", type=Path, metavar="STUDY.toml")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="KEY=VALUE",
+        help="override what the file says, such as samples=400 or 'coupling=[0.3, 0.4]'; may be repeated",
+    )
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="archive (default: what the study says)")
+    if folder:
+        where = "where finished work is kept (default: beside the archive, ending in .pieces)"
+        command.add_argument("--folder", type=Path, metavar="FOLDER", help=where)
 
 
 def _add_sampling(command):
@@ -409,6 +465,92 @@ def _save(figure, path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _run_study(options):
+    from isingflow import report, running
+
+    study, places = _study(options)
+    part = _part(options.part)
+    if options.dry_run:
+        print(report.plan(study, running.plan(study, **places, part=part)))
+        return 0
+    if not options.quiet:
+        logging.getLogger("isingflow").setLevel(logging.INFO)
+    if options.scheduler and options.executor == "processes":
+        options.executor = "dask"
+    try:
+        with _interrupts():
+            found = running.run(
+                study,
+                executor=options.executor,
+                workers=options.workers,
+                scheduler=options.scheduler,
+                part=part,
+                force=options.force,
+                progress=not options.quiet,
+                command=options.command_line,
+                **places,
+            )
+    except KeyboardInterrupt:
+        return _fail("interrupted; what is finished is kept, and the same command goes on from there", INTERRUPTED)
+    if found is None:
+        print("this share is done; others are missing: isingflow status tells how many")
+        return 0
+    return _drawn(found, options.output or study.output)
+
+
+def _study(options):
+    """The study that is meant, and the places that are given."""
+    from isingflow.study_file import Study
+
+    places = {name: getattr(options, name) for name in ("output", "folder") if getattr(options, name, None)}
+    return Study.read(options.study, options.changes), places
+
+
+def _part(text):
+    number, slash, shares = text.partition("/")
+    if not (slash and number.isdecimal() and shares.isdecimal() and 1 <= int(number) <= int(shares)):
+        raise ParameterError(f"part must be K/N with K from 1 to N, such as 3/40, got {text!r}")
+    return int(number), int(shares)
+
+
+def _drawn(found, path):
+    """Say what is in the archive of a study, and draw it."""
+    from isingflow import report
+    from isingflow.plotting.figures import figure_of
+
+    figure = figure_of(found)
+    for picture in _pictures(path):
+        _save(figure, picture)
+    print(report.grid(found))
+    print(f"{path}, {', '.join(map(str, _pictures(path)))}")
+    return 0
+
+
+def _status(options):
+    from isingflow import report, running
+
+    study, places = _study(options)
+    print(report.status(study, running.status(study, **places)))
+    return 0
+
+
+def _collect(options):
+    from isingflow import running
+
+    study, places = _study(options)
+    found = running.collect(study, options.folders, force=options.force, command=options.command_line, **places)
+    return _drawn(found, options.output or study.output)
+
+
+def _export(options):
+    from isingflow import archive
+    from isingflow.export import export
+
+    export(archive.read(options.archive), options.output, overwrite=options.force)
+    print(options.output)
+    return 0
 
 
 def _show(options):

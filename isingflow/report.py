@@ -1,5 +1,6 @@
 """An archive as text: every point with its error, its reference and the distance between them."""
 
+import collections
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from isingflow.archive import Archive
 from isingflow.curve import LevelCurve
 from isingflow.divergence.estimate import with_error
+from isingflow.progress import duration
 
 _RULE = "-" * 86
 
@@ -127,21 +129,21 @@ def _conclusion(archive):
 
 def contents(archive: Archive) -> str:
     """Return what an archive holds: where it came from, then a line for every curve."""
-    lines = [f"{name:>14}: {value}" for name, value in archive.provenance.items() if value != ""]
+    said = {name: value for name, value in archive.provenance.items() if value != "" and name != "study"}
+    lines = [f"{name:>14}: {value}" for name, value in said.items()]
     for family, curves in archive.families().items():
         first = curves[0]
+        along = _along(archive.grid, first)
         shared = {
             name: value
             for name, value in first.parameters.items()
-            if name != first.control and all(curve.parameters[name] == value for curve in curves)
+            if name not in along and all(curve.parameters[name] == value for curve in curves)
         }
         lines += ["", f"{family}, per {first.per}, levels: {first.level_name}, reference: {first.reference}"]
         if shared:
             lines.append("  " + ", ".join(f"{name} {value}" for name, value in shared.items()))
         for curve in curves:
-            lines.append(
-                f"  {first.control} {curve.control_value:.7g}, {len(curve.levels)} levels: {_summary_row(curve)}"
-            )
+            lines.append(f"  {_where_on(archive.grid, curve)}, {len(curve.levels)} levels: {_summary_row(curve)}")
     for line in archive.lines:
         lines += ["", f"scale of {line.system} against {line.control}: {len(line.values)} {line.reference} points"]
     if archive.diagrams:
@@ -156,6 +158,62 @@ def contents(archive: Archive) -> str:
     lines += ["", *ising] if ising else []
     trained = [*map(_trainability, archive.trainability), *map(_reconstruction, archive.reconstructions)]
     lines += ["", *trained] if trained else []
+    return "\n".join(lines)
+
+
+def _along(grid, curve):
+    """Names of the parameters that tell a curve from others of its family."""
+    return [name for axis in grid.axes for name in axis.names] or [curve.control]
+
+
+def _where_on(grid, curve):
+    values = {name: curve.parameters[name] for name in _along(grid, curve)}
+    return ", ".join(f"{name} {x if isinstance(x, str) else format(x, '.7g')}" for name, x in values.items())
+
+
+def grid(archive: Archive) -> str:
+    """Return what the archive of a study on a grid holds: its axes, and a line for every family."""
+    lines = []
+    for axis in archive.grid.axes:
+        columns = zip(axis.names, axis.columns, strict=True)
+        words = [f"{name} {_first_and_last(column)}" for name, column in columns]
+        lines.append(f"{len(axis):>6} points along {', with '.join(words)}")
+    said = archive.provenance
+    if said.get("tasks_done", 0) < said.get("tasks", 0):
+        lines.append(f"partial: {said['tasks_done']} of {said['tasks']} tasks are done")
+    for family, curves in archive.families().items():
+        regimes = collections.Counter(curve.regime for curve in curves)
+        words = [f"{count} {regime}" for regime, count in regimes.items()]
+        flagged = sum(bool(curve.flags) for curve in curves)
+        words += [f"{flagged} with doubts: see isingflow show"] if flagged else []
+        lines.append(f"{len(curves):>6} curves {family}: {', '.join(words)}")
+    return "\n".join(lines)
+
+
+def _first_and_last(column):
+    words = [value if isinstance(value, str) else f"{value:.6g}" for value in column]
+    return ", ".join(words) if len(words) <= 4 else f"{words[0]}, {words[1]} ... {words[-1]}"
+
+
+def plan(study, found) -> str:
+    """Return the missing tasks of a study with their estimated cost, a line each, and the sums."""
+    lines = [f"{'cost':>10} {'memory':>10}  task"] if found.tasks else []
+    for task, point, seconds, size in zip(found.tasks, found.points, found.seconds, found.memory, strict=True):
+        words = ", ".join(f"{name} = {value}" for name, value in point.items())
+        words += f"{', ' * bool(words)}repeat {task.repeat + 1}" if study.repeats > 1 else ""
+        lines.append(f"{seconds:>8.2g} s {size / 1e6:>7.3g} MB  {words or 'the only one'}")
+    lines.append(
+        f"{len(found.tasks)} tasks are missing, {found.done} done; about {duration(sum(found.seconds))} on one core"
+    )
+    return "\n".join(lines)
+
+
+def status(study, found) -> str:
+    """Return how far a study is."""
+    missing = found.tasks - found.done - found.failed
+    lines = [f"{study.name}: {found.tasks} tasks, {found.done} done, {found.failed} failed, {missing} missing"]
+    lines += [f"running: {who}" for who in found.running] or ["not running"]
+    lines += [f"about {duration(found.left)} left"] if math.isfinite(found.left) else []
     return "\n".join(lines)
 
 

@@ -236,10 +236,11 @@ class _Work:
         """Do all that is waiting, and keep it."""
         within_memory(
             f"{executor.workers} workers at the largest tasks",
-            executor.workers * (PROCESS_MEMORY + most_memory(self.study, self.waiting)),
+            executor.workers * (PROCESS_MEMORY + self._largest()),
             advice="take fewer workers, or smaller systems",
         )
-        log.info("%d of %d tasks are missing", len(self.waiting), self.tasks)
+        if self.waiting:
+            log.info("%d of %d tasks are missing", len(self.waiting), self.tasks)
         with Progress(len(self.waiting), sum(self.costs.values()), shown=shown) as progress:
             try:
                 for batch, results in executor.run(execute_batch, self.take):
@@ -250,6 +251,10 @@ class _Work:
                         self.note.say(left=progress.left)
             finally:
                 self.close_piece()
+
+    def _largest(self):
+        points = {number // self.study.repeats for number in self.waiting}
+        return max((memory(self.study.parameters(point)) for point in points), default=0.0)
 
     def take(self):
         """The next batch, of about a second; None if nothing is waiting."""
@@ -366,7 +371,7 @@ def collect(study, folders=(), *, output=None, started=None, command="", force=F
         "study_name": todo.name,
         "tasks": len(todo),
         "tasks_done": done,
-        "task_seconds": seconds,
+        "task_seconds": round(seconds, 3),
     }
     found = archive.Archive(tuple(curves), provenance=words, grid=todo.grid)
     with filelock.FileLock(folders[0] / "archive.lock"):
@@ -477,17 +482,20 @@ class Plan:
     ----------
     tasks : tuple of Task
         Missing ones, in the order of the grid.
+    points : tuple of dict
+        Where on the grid each is.
     seconds : tuple of float
         Estimated of each, on one core.
-    memory : float
-        Bytes of the largest, estimated.
+    memory : tuple of float
+        Bytes of each, estimated.
     done : int
         Tasks that are finished already.
     """
 
     tasks: tuple
+    points: tuple
     seconds: tuple
-    memory: float
+    memory: tuple
     done: int
 
 
@@ -503,13 +511,9 @@ def plan(study, *, output=None, folder=None, part=(1, 1)) -> Plan:
     missing = [number for number in numbers if todo.task(number).key not in done]
     tasks = tuple(todo.task(number) for number in missing)
     return Plan(
+        points=tuple(todo.grid.point(number // todo.repeats) for number in missing),
         tasks=tasks,
         seconds=tuple(cost(task.parameters) for task in tasks),
-        memory=most_memory(todo, missing),
+        memory=tuple(memory(task.parameters) for task in tasks),
         done=len(numbers) - len(missing),
     )
-
-
-def most_memory(todo, numbers) -> float:
-    """Return the bytes of the largest of some tasks, roughly."""
-    return max((memory(todo.parameters(number // todo.repeats)) for number in numbers), default=0.0)

@@ -8,7 +8,7 @@ ISING = (
     *("chain", "couplings", "marginals", "plane", "configurations", "scale", "truncation", "inferred", "information"),
     "renormalization",
 )
-NAMED = (*ISING, "training", "trainability")
+NAMED = (*ISING, "training", "trainability", "grid")
 """Figures that an archive names in its provenance."""
 
 
