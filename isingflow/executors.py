@@ -16,6 +16,7 @@ import os
 import pickle
 import pkgutil
 import platform
+import queue
 import signal
 import sys
 import tempfile
@@ -208,7 +209,7 @@ class Processes(_Parallel):
             try:
                 answer = connection.recv_bytes()
             except (EOFError, OSError):
-                _mourn(worker.end(), deaths + 1)
+                _mourn(worker.end(patience=1), deaths + 1)
                 self._send(work, item, deaths + 1)
                 continue
             self._idle.append(worker)
@@ -240,8 +241,9 @@ class _Worker:
             self._process.start()
         other.close()
 
-    def end(self):
-        """End the process, whatever it does; return its exit code, negative for a signal."""
+    def end(self, patience=0):
+        """End the process, unless it ends by itself in some seconds; return its exit code, negative for a signal."""
+        self._process.join(patience)
         self._process.kill()
         self._process.join()
         code = self._process.exitcode
@@ -471,19 +473,38 @@ def _check_versions(client):
 
 @contextlib.contextmanager
 def _connection(where):
-    import distributed
-
-    try:
-        client = distributed.Client(where, timeout=CONNECTION_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise IsingflowError(
-            f"no dask scheduler answers at {where} within {CONNECTION_SECONDS} s ({error}): is it running, and can "
-            "this machine reach it?"
-        ) from None
+    client = _client_of(where)
     try:
         yield client
     finally:
         client.close(timeout=2)
+
+
+def _client_of(where):
+    import distributed
+
+    found = queue.SimpleQueue()
+
+    def connect():
+        try:
+            found.put(distributed.Client(where, timeout=CONNECTION_SECONDS, set_as_default=False))
+        except Exception as error:
+            found.put(error)
+
+    # in a thread, because a server that listens but never answers keeps it for ever, whatever the timeout
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        client = found.get(timeout=1.5 * CONNECTION_SECONDS)
+    except queue.Empty:
+        client = TimeoutError("what listens there says nothing")
+    if isinstance(client, (OSError, ValueError)):
+        raise IsingflowError(
+            f"no dask scheduler answers at {where} within {CONNECTION_SECONDS} s ({client}): is it running, and can "
+            "this machine reach it?"
+        )
+    if isinstance(client, Exception):
+        raise client
+    return client
 
 
 @contextlib.contextmanager
@@ -504,8 +525,9 @@ def _local_cluster(workers):
                 threads_per_worker=1,
                 worker_class=PromptNanny,
                 memory_limit=None,  # else a share for each, beyond which a worker is ended
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # cannot be left out: None is port 8787
                 local_directory=space,
+                scheduler_kwargs={"local_directory": space},
                 silence_logs=logging.CRITICAL,
             )
         with cluster:
