@@ -32,6 +32,10 @@ _HOMES = {
     "phase_diagram": "isingflow.flow",
     "published_flow": "isingflow.flow",
     "compare": "isingflow.study",
+    "Study": "isingflow.study_file",
+    "run": "isingflow.running",
+    "collect": "isingflow.running",
+    "open_archive": "isingflow.archive",
     "read_archive": "isingflow.archive",
     "IsingflowError": "isingflow.errors",
     "ParameterError": "isingflow.errors",
@@ -46,7 +50,7 @@ def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module 'isingflow' has no attribute {name!r}")
     home = importlib.import_module(_HOMES[name])
-    return getattr(home, "read" if name == "read_archive" else name)
+    return getattr(home, "read" if name in ("open_archive", "read_archive") else name)
 
 
 def __dir__():

@@ -480,7 +480,7 @@ def _run_study(options):
     if options.scheduler and options.executor == "processes":
         options.executor = "dask"
     try:
-        with _interrupts():
+        with _interrupts() as check:
             found = running.run(
                 study,
                 executor=options.executor,
@@ -489,6 +489,7 @@ def _run_study(options):
                 part=part,
                 force=options.force,
                 progress=not options.quiet,
+                notify=lambda *_: check(),
                 command=options.command_line,
                 **places,
             )

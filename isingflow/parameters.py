@@ -18,7 +18,7 @@ import numpy as np
 
 from isingflow.errors import ParameterError
 
-LARGEST_COUPLING = 100.0
+LARGEST_COUPLING, LARGEST_VARIANCE = 100.0, 1e12
 ALGORITHMS = ("auto", "heat-bath", "replicas", "strips", "swendsen-wang", "wolff")
 EXACT_STEP = "exact first step"
 MOST_SITES, MOST_STEPS, DEEPEST = 2**40, 60, 1_000_000
@@ -439,9 +439,9 @@ class NetworkParameters:
     Attributes
     ----------
     weight_variance : float
-        ``sigma_w^2``, dimensionless, positive; weights are ``N(0, sigma_w^2 / fan_in)``.
+        ``sigma_w^2``, dimensionless, in (0, 1e12]; weights are ``N(0, sigma_w^2 / fan_in)``.
     bias_variance : float
-        ``sigma_b^2``, dimensionless, non-negative.
+        ``sigma_b^2``, dimensionless, in [0, 1e12].
     depth : int
         Number of layers after level 0, at least 1.
     width : int or tuple of int
@@ -463,8 +463,8 @@ class NetworkParameters:
     def __post_init__(self):
         _store(
             self,
-            weight_variance=finite("weight_variance", self.weight_variance, above=0.0),
-            bias_variance=finite("bias_variance", self.bias_variance, low=0.0),
+            weight_variance=finite("weight_variance", self.weight_variance, above=0.0, high=LARGEST_VARIANCE),
+            bias_variance=finite("bias_variance", self.bias_variance, low=0.0, high=LARGEST_VARIANCE),
             depth=whole("depth", self.depth, high=DEEPEST),
             residual=finite("residual", self.residual, low=0.0, high=10.0),
         )
@@ -557,7 +557,7 @@ class EnsembleParameters:
             self,
             networks=whole("networks", self.networks, low=20),
             ensemble=choice("ensemble", self.ensemble, ENSEMBLES),
-            source=choice("inputs", self.source, INPUTS),
+            source=choice("source", self.source, INPUTS),
             followed=tuple(whole("inputs followed", count, high=2) for count in self.followed),
         )
 
@@ -590,5 +590,5 @@ class PublishedParameters:
             networks=whole("networks", self.networks, low=2),
             samples=whole("samples", self.samples, low=2),
             variance=choice("variance", self.variance, VARIANCES),
-            source=choice("inputs", self.source, INPUTS),
+            source=choice("source", self.source, INPUTS),
         )

@@ -48,6 +48,7 @@ def run(
     part=(1, 1),
     force=False,
     progress=True,
+    notify=None,
     command="",
 ) -> archive.Archive | None:
     """Compute what is missing of a study, and write its archive.
@@ -72,6 +73,8 @@ def run(
         Whether an archive of something else may be replaced.
     progress : bool
         Whether progress is shown: on a terminal in one line, elsewhere by log messages.
+    notify : callable, optional
+        Called as ``notify(done, tasks)`` whenever some of the tasks that were missing are finished.
     command : str
         What the archive says it was made by.
 
@@ -109,7 +112,7 @@ def run(
         pieces.open()
         with _Alone(folder, mark) as note:
             work = _Work(todo, pieces, range(share - 1, len(todo), shares), note, chosen.workers)
-            work.compute(chosen, shown=progress)
+            work.compute(chosen, shown=progress, notify=notify)
             return _finish(work, output, started, command=command, whole_study=shares == 1)
 
 
@@ -232,12 +235,12 @@ class _Work:
         self.tasks, self.failures = len(numbers), []
         self._lines, self._written, self._seconds = [], time.monotonic(), math.inf
 
-    def compute(self, executor, *, shown):
+    def compute(self, executor, *, shown, notify):
         """Do all that is waiting, and keep it."""
         within_memory(
-            f"{executor.workers} workers at the largest tasks",
+            f"the largest task for each of {executor.workers} workers at once",
             executor.workers * (PROCESS_MEMORY + self._largest()),
-            advice="take fewer workers, or smaller systems",
+            advice="take fewer workers or smaller systems",
         )
         if self.waiting:
             log.info("%d of %d tasks are missing", len(self.waiting), self.tasks)
@@ -249,6 +252,8 @@ class _Work:
                     if len(self._lines) >= PIECE_TASKS or time.monotonic() - self._written >= PIECE_SECONDS:
                         self.close_piece()
                         self.note.say(left=progress.left)
+                    if notify:
+                        notify(progress.done, progress.tasks)
             finally:
                 self.close_piece()
 
@@ -311,11 +316,11 @@ def _finish(work, output, started, *, command, whole_study):
     todo, folder = work.study, work.pieces.folder
     if work.failures:
         task, failure = work.failures[0]
-        collect(todo, [folder], output=output, started=started, command=command, force=True)
-        raise IsingflowError(
-            f"{len(work.failures)} of {work.tasks} tasks failed, the first, {task.parameters}, with {failure}; "
-            f"all others are in {output}"
-        )
+        words = f"{len(work.failures)} of {work.tasks} tasks failed, the first, {task.parameters}, with {failure}"
+        if status(todo, folder=folder).done:
+            collect(todo, [folder], output=output, started=started, command=command, force=True)
+            words += f"; all others are in {output}"
+        raise IsingflowError(words)
     if not whole_study and status(todo, folder=folder).done < len(todo):
         return None
     if not work.costs and output.is_file():

@@ -277,15 +277,21 @@ def _record(system, values, estimators):
 def _parsed(text):
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        words, _, where = str(error).rpartition(" (at ")
-        line = where.removeprefix("line ").partition(",")[0]
-        lines = text.splitlines()
-        shown = lines[int(line) - 1] if line.isdigit() and int(line) <= len(lines) else lines[-1] if lines else ""
-        place = where.rstrip(")") or "at the end"
-        raise ParameterError(f"no TOML: {words or error}, in {shown.strip()[:80]!r}, {place}") from None
     except RecursionError:
         raise ParameterError("no TOML of a study: lists or tables are nested too deep") from None
+    except ValueError as error:
+        words = str(error).partition(" (at ")[0]
+    lines = text.splitlines()
+    number = max(number for number in range(len(lines)) if _is_toml("\n".join(lines[:number])))
+    raise ParameterError(f"no TOML: {words}, at or after line {number + 1}: {lines[number].strip()[:80]}")
+
+
+def _is_toml(text):
+    try:
+        tomllib.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _change(said, change):
@@ -296,7 +302,7 @@ def _change(said, change):
         raise ParameterError(f"a change must be KEY=VALUE, such as side=64, got {change!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         value = text
     table, dot, name = key.rpartition(".")
     if not dot:

@@ -6,14 +6,12 @@ as they finish: so a study may be stopped and continued, or be shared out among 
 
 import datetime
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from isingflow import executors
+from isingflow import executors, files
 from isingflow.archive import Archive
 from isingflow.diagram import ReconstructedImages, TrainabilityMap
 from isingflow.flow.models import model_flow
@@ -218,12 +216,7 @@ def _keep(folder, item, result):
     """Write a result whole or not at all."""
     content = io.BytesIO()
     np.savez(content, **result)
-    handle, temporary = tempfile.mkstemp(prefix=".isingflow-", suffix=".tmp", dir=folder)
-    with open(handle, "wb") as file:
-        file.write(content.getbuffer())
-        file.flush()
-        os.fsync(handle)
-    os.replace(temporary, _file(folder, item))
+    files.write_whole(_file(folder, item), content.getbuffer())
 
 
 def _map(points, trained, told):

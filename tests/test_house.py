@@ -14,7 +14,7 @@ import isingflow
 PACKAGE = pathlib.Path(isingflow.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"errors", "parameters", "seeding", "resampling"}
+LEAVES = {"errors", "files", "parameters", "seeding", "resampling"}
 MAY_KNOW = {
     "errors": set(),
     "parameters": {"errors"},
@@ -26,17 +26,31 @@ MAY_KNOW = {
     "network": LEAVES | {"network"},
     "divergence": LEAVES | {"divergence"},
     "flow": LEAVES | {"curve", "diagram", "divergence", "flow", "ising", "network"},
-    "archive": {"errors", "parameters", "curve", "diagram"},
+    "files": set(),
+    "grid": set(),
+    "archive": {"errors", "parameters", "curve", "diagram", "files", "grid"},
+    "export": {"archive", "curve", "errors", "files"},
+    "study_file": {"errors", "grid", "parameters", "seeding"},
+    "pieces": {"curve", "errors", "files", "__init__"},
+    "progress": set(),
+    "repeats": {"curve"},
+    "running": {
+        *("archive", "errors", "executors", "files", "parameters", "pieces", "progress", "repeats", "study"),
+        "study_file",
+    },
     "executors": {"errors", "parameters", "__init__"},
-    "study": {"archive", "executors", "flow", "ising", "network", "parameters", "seeding", "__init__"},
+    "study": {"archive", "executors", "flow", "ising", "network", "parameters", "seeding", "study_file", "__init__"},
     "training_studies": {
-        *("archive", "curve", "diagram", "executors", "flow", "network", "parameters", "seeding", "study"),
+        *("archive", "curve", "diagram", "executors", "files", "flow", "network", "parameters", "seeding", "study"),
     },
     "ising_studies": {"archive", "diagram", "flow", "ising", "parameters", "seeding", "study"},
     "plotting": {"curve", "diagram", "errors", "plotting"},
-    "report": {"archive", "curve", "divergence"},
+    "report": {"archive", "curve", "divergence", "progress"},
     "verification": {"divergence", "ising", "network", "parameters"},
-    "cli": {"archive", "errors", "parameters", "plotting", "report", "seeding", "study", "verification", "__init__"},
+    "cli": {
+        *("archive", "errors", "export", "parameters", "plotting", "report", "running", "seeding", "study"),
+        *("study_file", "verification", "__init__"),
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -127,8 +141,10 @@ def test_public_names():
         "ParameterError",
         "PhaseDiagram",
         "ScaleLine",
+        "Study",
         "activation_entropy",
         "chain_flow",
+        "collect",
         "compare",
         "entropy",
         "jensen_shannon",
@@ -138,9 +154,11 @@ def test_public_names():
         "model_flow",
         "mutual_information",
         "network_flow",
+        "open_archive",
         "phase_diagram",
         "published_flow",
         "read_archive",
+        "run",
         "square_flow",
     }
     for name in isingflow.__all__:

@@ -10,9 +10,8 @@ Reference: Erdmenger, Grosvenor & Jefferson, SciPost Phys. 12, 041 (2022), secti
 import contextlib
 import dataclasses
 import functools
+import io
 import itertools
-import os
-import tempfile
 import time
 from pathlib import Path
 
@@ -29,6 +28,7 @@ except ImportError:
 
 from torch import nn
 
+from isingflow import files
 from isingflow.errors import ArchiveError, ParameterError
 from isingflow.network.labelled import LabelledImages
 from isingflow.parameters import NetworkParameters, activation, choice, finite, whole
@@ -317,16 +317,10 @@ def _save(path, settings, model, optimizer, rows):
     path = Path(path)
     content = {"settings": settings, "rows": [list(row) for row in rows]}
     content |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    image = io.BytesIO()
+    torch.save(content, image)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".isingflow-", suffix=".tmp", dir=path.parent)
-        try:
-            with open(handle, "wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(handle)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        files.write_whole(path, image.getbuffer())
     except OSError as error:
         raise ArchiveError(f"cannot write {path}: {error.strerror}") from error
 
