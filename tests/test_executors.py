@@ -300,10 +300,9 @@ def script(directory, name, text=GUARDED):
     """A script of its own process group, and the processes that work for it once they do."""
     path = directory / "script.py"
     path.write_text(text)
+    settings = {"cwd": directory, "env": ENVIRONMENT | {"TMPDIR": str(directory)}, "start_new_session": True}
     command = [sys.executable, str(path), name]
-    with subprocess.Popen(
-        command, cwd=directory, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **settings) as process:
         try:
             yield process
         finally:
@@ -334,6 +333,7 @@ def test_interrupt_ends_everything_soon(name, tmp_path):
         assert not any(map(running, pids))
         assert errors.count("Traceback") == 1, errors
         assert errors.strip().endswith("KeyboardInterrupt")
+    assert not list(tmp_path.glob("isingflow-dask-*"))
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
