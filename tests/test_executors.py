@@ -388,11 +388,19 @@ def test_nobody_listens(monkeypatch):
         executors.Dask(f"{LOCAL}:{port}").__enter__()
 
 
-def test_something_else_listens(monkeypatch):
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n" * 9], ids=["nothing", "nonsense"])
+def test_something_else_listens(said, monkeypatch):
     monkeypatch.setattr(executors, "CONNECTION_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer():
+            with other.accept()[0] as connection:
+                connection.sendall(said)
+                time.sleep(1)
+
+        threading.Thread(target=answer).start()
         address = f"{LOCAL}:{other.getsockname()[1]}"
-        with pytest.raises(IsingflowError, match=f"no dask scheduler answers at {address}"):
+        with pytest.raises(IsingflowError, match=f"no dask scheduler answers at {address} within 0.5 s"):
             executors.Dask(address).__enter__()
 
 
