@@ -9,6 +9,7 @@ However a function is run, BLAS has one thread, so the numbers are the same to t
 """
 
 import contextlib
+import gc
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -497,13 +498,15 @@ def _client_of(where):
         client = found.get(timeout=1.5 * CONNECTION_SECONDS)
     except queue.Empty:
         client = TimeoutError("what listens there says nothing")
-    if isinstance(client, (OSError, ValueError)):
+    if isinstance(client, Exception):  # of any kind: what is no scheduler may answer anything
+        words = f"{type(client).__name__}: {client}"
+        # the failed client goes now: collected while another starts, it waits for a lock that the other holds
+        del client
+        gc.collect()
         raise IsingflowError(
-            f"no dask scheduler answers at {where} within {CONNECTION_SECONDS} s ({client}): is it running, and can "
+            f"no dask scheduler answers at {where} within {CONNECTION_SECONDS} s ({words}): is it running, and can "
             "this machine reach it?"
         )
-    if isinstance(client, Exception):
-        raise client
     return client
 
 

@@ -300,10 +300,9 @@ def script(directory, name, text=GUARDED):
     """A script of its own process group, and the processes that work for it once they do."""
     path = directory / "script.py"
     path.write_text(text)
+    settings = {"cwd": directory, "env": ENVIRONMENT | {"TMPDIR": str(directory)}, "start_new_session": True}
     command = [sys.executable, str(path), name]
-    with subprocess.Popen(
-        command, cwd=directory, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **settings) as process:
         try:
             yield process
         finally:
@@ -334,6 +333,7 @@ def test_interrupt_ends_everything_soon(name, tmp_path):
         assert not any(map(running, pids))
         assert errors.count("Traceback") == 1, errors
         assert errors.strip().endswith("KeyboardInterrupt")
+    assert not list(tmp_path.glob("isingflow-dask-*"))
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
@@ -388,11 +388,19 @@ def test_nobody_listens(monkeypatch):
         executors.Dask(f"{LOCAL}:{port}").__enter__()
 
 
-def test_something_else_listens(monkeypatch):
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n" * 9], ids=["nothing", "nonsense"])
+def test_something_else_listens(said, monkeypatch):
     monkeypatch.setattr(executors, "CONNECTION_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer():
+            with other.accept()[0] as connection:
+                connection.sendall(said)
+                time.sleep(1)
+
+        threading.Thread(target=answer).start()
         address = f"{LOCAL}:{other.getsockname()[1]}"
-        with pytest.raises(IsingflowError, match=f"no dask scheduler answers at {address}"):
+        with pytest.raises(IsingflowError, match=f"no dask scheduler answers at {address} within 0.5 s"):
             executors.Dask(address).__enter__()
 
 
