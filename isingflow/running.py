@@ -58,7 +58,7 @@ def run(
     study : str, path, mapping or Study
         A study file, what one would say, or one that was read.
     executor : {"processes", "serial", "dask"} or object
-        Where tasks are computed, as in `isingflow.executors.named`; or an executor, which is left open.
+        Where tasks are computed, as in `isingflow.executors.named`; or an executor, which is opened and closed.
     workers : int, optional
         Processes; one for each core without it.
     scheduler : str, optional
@@ -137,20 +137,7 @@ def _chosen(executor, workers, scheduler):
         return executors.named(executor, workers=workers, scheduler=scheduler)
     if workers is not None or scheduler is not None:
         raise ParameterError("workers and scheduler belong to an executor given by its name: the one given has its own")
-    return _Open(executor)
-
-
-class _Open:
-    """An executor of the caller's, whom closing it is left to."""
-
-    def __init__(self, executor):
-        self._executor = executor
-
-    def __enter__(self):
-        return self._executor
-
-    def __exit__(self, *_):
-        pass
+    return executor
 
 
 def check_output(path, name, *, force) -> None:

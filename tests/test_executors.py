@@ -95,8 +95,8 @@ def started(*arguments, cwd):
         try:
             yield process
         finally:
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-                with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for one in [*psutil.Process(process.pid).children(recursive=True), process]:
                     one.kill()
 
 

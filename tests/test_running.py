@@ -442,11 +442,11 @@ def test_nothing_to_collect(tmp_path):
 # executors of the caller's, and progress
 
 
-def test_an_executor_that_is_passed_in_stays_open(tmp_path):
-    with Processes(2) as executor:
-        for name in ("a", "b"):
-            run(SAMPLED, tmp_path, executor=executor, output=tmp_path / f"{name}.h5", folder=tmp_path / name)
-    assert data(tmp_path / "a.h5") == data(tmp_path / "b.h5")
+def test_an_executor_that_is_passed_in_serves_several_runs(tmp_path, whole):
+    executor = Processes(2)
+    for name in ("a", "b"):
+        run(SAMPLED, tmp_path, executor=executor, output=tmp_path / f"{name}.h5", folder=tmp_path / name)
+        assert data(tmp_path / f"{name}.h5") == data(whole)
 
 
 def test_notify_and_log_lines(tmp_path, caplog, monkeypatch):
