@@ -180,7 +180,7 @@ def _parser():
         _run_study,
         "run a study file: what is missing of it, into pieces, and these into one archive",
         epilog="The same command goes on after an interruption, and computes what a larger grid or more repeats add. "
-        "The study files behind the figures are in studies/; docs/studies.md describes them.",
+        "Examples are in studies/; docs/studies.md describes them.",
     )
     _add_file(run)
     run.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
