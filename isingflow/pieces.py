@@ -81,7 +81,7 @@ class Pieces:
         self.folder, self.mark = Path(folder), mark
 
     def open(self):
-        """Make the folder ready to be written into.
+        """Make the folder, if it is not there.
 
         Raises
         ------
@@ -90,9 +90,12 @@ class Pieces:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            files.sweep(self.folder, self.mark)
         except OSError as error:
             raise ArchiveError(f"cannot keep finished work in {self.folder}: {error.strerror}") from None
+
+    def sweep(self):
+        """Remove what killed writers of this mark have left; for those who alone have it."""
+        files.sweep(self.folder, self.mark)
 
     def write(self, lines):
         """Write a piece.

@@ -5,6 +5,7 @@ that has grown computes what is new, and machines can share it. No result depend
 """
 
 import collections
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -30,6 +31,9 @@ from isingflow.study_file import Study
 PIECE_TASKS = 256
 PIECE_SECONDS = 1.0
 """A piece is closed after so many tasks, or so much time."""
+
+PATIENCE = 1.0
+"""Seconds that a run waits for a lock, which `status` holds for an instant."""
 
 PROCESS_MEMORY = 0.25e9
 """Of a worker process before it does anything, in bytes."""
@@ -111,6 +115,7 @@ def run(
         check_output(output, todo.name, force=force)
         pieces.open()
         with _Alone(folder, mark) as note:
+            pieces.sweep()
             work = _Work(todo, pieces, range(share - 1, len(todo), shares), note, chosen.workers)
             work.compute(chosen, shown=progress, notify=notify)
             return _finish(work, output, started, command=command, whole_study=shares == 1)
@@ -164,7 +169,7 @@ class _Alone:
 
     def __init__(self, folder, mark):
         self.path, self.mark = folder / f"run-{mark}.json", mark
-        self.lock = filelock.FileLock(folder / f"run-{mark}.lock", timeout=0)
+        self.lock = filelock.FileLock(folder / f"run-{mark}.lock", timeout=PATIENCE)
 
     def __enter__(self):
         try:
@@ -224,11 +229,12 @@ class _Work:
 
     def compute(self, executor, *, shown, notify):
         """Do all that is waiting, and keep it."""
-        within_memory(
-            f"the largest task for each of {executor.workers} workers at once",
-            executor.workers * (PROCESS_MEMORY + self._largest()),
-            advice="take fewer workers or smaller systems",
-        )
+        if getattr(executor, "scheduler", None) is None:  # else the memory is other machines'
+            within_memory(
+                f"the largest task for each of {executor.workers} workers at once",
+                executor.workers * (PROCESS_MEMORY + self._largest()),
+                advice="take fewer workers or smaller systems",
+            )
         if self.waiting:
             log.info("%d of %d tasks are missing", len(self.waiting), self.tasks)
         with Progress(len(self.waiting), sum(self.costs.values()), shown=shown) as progress:
@@ -366,10 +372,25 @@ def collect(study, folders=(), *, output=None, started=None, command="", force=F
         "task_seconds": round(seconds, 3),
     }
     found = archive.Archive(tuple(curves), provenance=words, grid=todo.grid)
-    with filelock.FileLock(folders[0] / "archive.lock"):
-        files.sweep(output.parent, output.name)
+    with _writing(folders[0], output):
         archive.write(output, found, overwrite=True)
     return found
+
+
+@contextlib.contextmanager
+def _writing(folder, output):
+    """One writer of the archive at a time, who sweeps away what those who were killed have left."""
+    lock = filelock.FileLock(folder / "archive.lock")
+    try:
+        lock.acquire()
+    except PermissionError:  # somebody else's folder: nobody can tell who writes
+        yield
+        return
+    try:
+        files.sweep(output.parent, output.name)
+        yield
+    finally:
+        lock.release()
 
 
 def _collected(todo, folders):
@@ -459,11 +480,14 @@ def status(study, *, output=None, folder=None) -> Status:
 
 def _running(path):
     """The note of who holds a lock; None if nobody does."""
+    note = path.with_suffix(".json")
     try:
         with filelock.FileLock(path, timeout=0):
             return None
     except filelock.Timeout:
-        return _read_note(path.with_suffix(".json"))
+        return _read_note(note)
+    except PermissionError:  # of somebody else's folder it is not known: what is there was not removed at least
+        return _read_note(note) or None
 
 
 @dataclasses.dataclass(frozen=True)

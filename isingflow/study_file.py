@@ -246,32 +246,34 @@ def parameter_names(system) -> tuple:
     >>> parameter_names("square")
     ('coupling', 'side', 'samples', 'steps', 'algorithm')
     """
-    kind = SYSTEMS[system][0]
-    fields = [field.name for field in dataclasses.fields(kind)]
-    of_network = [field.name for field in dataclasses.fields(NetworkParameters)] if "network" in fields else []
-    return (*of_network, *(name for name in fields if name not in _OF_STUDIES))
+    names = _names(SYSTEMS[system][0])
+    of_network = _names(NetworkParameters) if "network" in names else ()
+    return (*of_network, *(name for name in names if name not in _OF_STUDIES))
+
+
+def _names(kind):
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _record(system, values, estimators):
-    kind = SYSTEMS[system][0]
-    given, network = dict(values), {}
-    if system in ("network", "published"):
-        network = {f.name: given.pop(f.name) for f in dataclasses.fields(NetworkParameters) if f.name in given}
-    for record, has in ((NetworkParameters, network), (kind, given)) if network else ((kind, given),):
-        for field in dataclasses.fields(record):
-            needed = field.default is dataclasses.MISSING and field.name not in _OF_STUDIES
-            if needed and field.name not in has:
-                raise ParameterError(f"{field.name} is missing: give it in [parameters] or [grid]")
-    if system in ("network", "published"):
-        if not network:
-            raise ParameterError("weight_variance is missing: give it in [parameters] or [grid]")
-        given["network"] = NetworkParameters(**network)
+    """The record of a point from its parameters, those of networks in one of their own."""
+    kind, given = SYSTEMS[system][0], dict(values)
+    if "network" in _names(kind):
+        of_network = {name: given.pop(name) for name in _names(NetworkParameters) if name in given}
+        given["network"] = NetworkParameters(**_complete(NetworkParameters, of_network))
     if system == "network":
         given["followed"] = tuple(FOLLOWED[name] for name in estimators)
-    record = kind(**given)
+    record = kind(**_complete(kind, given))
     if system == "chain" and record.field and estimators == ("pair marginal",):
         raise ParameterError(f"the pair marginal needs a chain without a field, got field = {record.field:g}")
     return record
+
+
+def _complete(kind, given):
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING and field.name not in given:
+            raise ParameterError(f"{field.name} is missing: give it in [parameters] or [grid]")
+    return given
 
 
 def _parsed(text):

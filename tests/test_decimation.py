@@ -671,7 +671,7 @@ def test_what_is_no_lattice(function, spins, message):
         (lambda: windows(UP[:, :2], (3, 1)), "3 x 1 is larger than the lattice of 4 x 2"),
         (lambda: window_counts(UP[:, :2], (2, 2)), "on the original square lattice .* got a rotated one"),
         (lambda: window_counts(UP, (2, 2), level=5), "5 decimation steps need"),
-        (lambda: window_counts(UP, (2, 2), level=-1), "steps must be at least 0"),
+        (lambda: window_counts(UP, (2, 2), level=-1), "steps must be between 0 and 60"),
         (lambda: window_counts(UP, (2, 3), level=2), "2 x 3 at level 2 needs a side of 6, got 4"),
         (lambda: window_counts(UP, (5, 1)), "5 x 1 at level 0 needs a side of 5, got 4"),
         (lambda: pair_counts(UP[:, :2], [(0, 1)]), "got a rotated one"),

@@ -98,7 +98,7 @@ def changed(name, one, other):
 
 def records(found):
     """Everything of an archive that can be compared by bits."""
-    fields = (field.name for field in dataclasses.fields(found) if field.name != "provenance")
+    fields = (field.name for field in dataclasses.fields(found) if field.name not in ("provenance", "grid"))
     return [contents(record) for name in fields for record in getattr(found, name)]
 
 

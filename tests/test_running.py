@@ -247,13 +247,16 @@ def test_a_second_run_is_refused_and_says_by_whom(tmp_path):
     folder = tmp_path / "x.pieces"
     folder.mkdir()
     (folder / "run-1of1.json").write_text(json.dumps({"process": 7, "host": "moon", "started": "noon", "left": 90.0}))
+    (folder / ".isingflow-1of1-x.tmp").touch()  # of what the other one writes at this moment
     with filelock.FileLock(folder / "run-1of1.lock"):
         with pytest.raises(ArchiveError, match="in use by another run of this study, process 7 on moon, since noon"):
             run(QUICK, tmp_path)
         status = running.status(QUICK, output=tmp_path / "x.h5")
         assert (status.running, status.left) == (("process 7 on moon, since noon",), 90.0)
         assert run(QUICK, tmp_path, part=(1, 2)) is None  # a share of its own
+        assert (folder / ".isingflow-1of1-x.tmp").exists()
     run(QUICK, tmp_path)
+    assert not (folder / ".isingflow-1of1-x.tmp").exists()
     assert running.status(QUICK, output=tmp_path / "x.h5").running == ()
 
 
