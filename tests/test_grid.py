@@ -136,7 +136,9 @@ def test_figure_has_a_panel_for_each_quantity_and_says_where_it_is():
     assert figure.get_suptitle() == "kind = b, sites = 16"
     assert [axes.get_ylabel().split("[")[1] for axes in figure.axes] == ["nats per site]"] * 2
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["$K$ = 0.3", "$K$ = 0.4", "$K$ = 0.5", "reference"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("$K$ = 0.3", "$K$ = 0.4", "$K$ = 0.5", "reference", "open: with doubts")
+    ]
 
 
 @pytest.mark.parametrize(("index", "panels"), [(3, [0]), (9, [1]), (2, [])])

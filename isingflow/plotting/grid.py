@@ -26,7 +26,8 @@ LARGE, LONG = 100.0, 16.0
 def grid_figure(archive) -> Figure:
     """Draw the curves of a study along the axis of its control parameter, or else along the first.
 
-    On all other axes the point in the middle is taken, as the figure says; of long axes some values.
+    On all other axes the point in the middle is taken, as the figure says; of long axes some values. Curves that the
+    estimator has doubts about have open markers.
 
     Parameters
     ----------
@@ -64,6 +65,9 @@ def grid_figure(archive) -> Figure:
         figure.suptitle(", ".join(_said(*item) for item in everywhere) or None, fontsize=9)
         handles = [Line2D([], [], linestyle="none", label=_said(leading, value), **looks[value]) for value in looks]
         handles.append(Line2D([], [], color="0.3", label="reference"))
+        if any(curve.flags for curves, _ in chosen for curve in curves):
+            look = {"linestyle": "none", "marker": "o", "color": "0.3", "markerfacecolor": "white"}
+            handles.append(Line2D([], [], label="open: with doubts", **look))
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * columns))
     return figure
 
@@ -109,7 +113,8 @@ def _draw(axes, curves, leading, looks):
     log = ends.min() > 0 and ends.max() > LARGE * np.median(ends)
     for curve in curves:
         shown = slice(int(log), None, max(1, (len(curve.levels) - 1) // POINTS))
-        draw_series(axes, curve, "value", shown=shown, **looks[curve.parameters[leading]])
+        face = {"markerfacecolor": "white"} if curve.flags else {}
+        draw_series(axes, curve, "value", shown=shown, **looks[curve.parameters[leading]], **face)
     network = first.system == "network"
     axes.set(
         xlabel="layer $l$" if network else "distance  [lattice constants]",
