@@ -35,8 +35,7 @@ class Progress:
             self._bar = tqdm(
                 total=self.tasks,
                 unit=" tasks",
-                bar_format="{bar:20} {n_fmt}/{total_fmt} tasks, {rate_fmt}, {postfix}",
-                postfix="",
+                bar_format="{bar:20} {n_fmt}/{total_fmt} tasks, {rate_noinv_fmt}{postfix}",
                 leave=False,
                 file=sys.stderr,
             )
