@@ -475,6 +475,7 @@ def _run_study(options):
     if options.dry_run:
         print(report.plan(study, running.plan(study, **places, part=part)))
         return 0
+    _check_pictures(options.output or study.output, force=options.force)
     if not options.quiet:
         logging.getLogger("isingflow").setLevel(logging.INFO)
     if options.scheduler and options.executor == "processes":
@@ -509,6 +510,15 @@ def _study(options):
     return Study.read(options.study, options.changes), places
 
 
+def _check_pictures(path, *, force):
+    """Raise if there are pictures of the archive's name, but no archive that they could be of."""
+    from isingflow import archive
+
+    for picture in _pictures(path):
+        if picture.exists() and not path.exists():
+            archive.check_target(picture, overwrite=force)
+
+
 def _part(text):
     number, slash, shares = text.partition("/")
     if not (slash and number.isdecimal() and shares.isdecimal() and 1 <= int(number) <= int(shares)):
@@ -541,6 +551,7 @@ def _collect(options):
     from isingflow import running
 
     study, places = _study(options)
+    _check_pictures(options.output or study.output, force=options.force)
     found = running.collect(study, options.folders, force=options.force, command=options.command_line, **places)
     return _drawn(found, options.output or study.output)
 

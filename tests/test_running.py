@@ -367,6 +367,16 @@ def test_an_archive_of_something_else_is_not_replaced(tmp_path, whole, written):
     assert len(isingflow.open_archive(tmp_path / "x.h5").curves) == 6
 
 
+@pytest.mark.parametrize("command", ["run", "collect"])
+def test_pictures_of_something_else_are_not_replaced(tmp_path, capsys, command):
+    (tmp_path / "x.toml").write_text(toml(QUICK))
+    (tmp_path / "x.pdf").write_text("a paper")
+    arguments = [command, str(tmp_path / "x.toml"), "-o", str(tmp_path / "x.h5")]
+    assert cli.main(arguments) == 2
+    assert "x.pdf exists: choose another name, or overwrite it with --force" in capsys.readouterr().err
+    assert (tmp_path / "x.pdf").read_text() == "a paper"
+
+
 def limited(size):
     """Set the largest size of a file, for a process that is to be started."""
     resource = pytest.importorskip("resource")
