@@ -93,10 +93,6 @@ class Pieces:
         except OSError as error:
             raise ArchiveError(f"cannot keep finished work in {self.folder}: {error.strerror}") from None
 
-    def sweep(self):
-        """Remove what killed writers of this mark have left; for those who alone have it."""
-        files.sweep(self.folder, self.mark)
-
     def write(self, lines):
         """Write a piece.
 

@@ -115,7 +115,7 @@ def run(
         check_output(output, todo.name, force=force)
         pieces.open()
         with _Alone(folder, mark) as note:
-            pieces.sweep()
+            note.say()
             work = _Work(todo, pieces, range(share - 1, len(todo), shares), note, chosen.workers)
             work.compute(chosen, shown=progress, notify=notify)
             return _finish(work, output, started, command=command, whole_study=shares == 1)
@@ -165,7 +165,7 @@ def check_output(path, name, *, force) -> None:
 
 
 class _Alone:
-    """Holds the lock of one share of a study, and says who does."""
+    """Holds the lock of one share of a study, says who does, and sweeps away what writers of that share have left."""
 
     def __init__(self, folder, mark):
         self.path, self.mark = folder / f"run-{mark}.json", mark
@@ -181,12 +181,12 @@ class _Alone:
             ) from None
         except OSError as error:
             raise ArchiveError(f"cannot lock {self.path.parent}: {error.strerror}") from None
+        files.sweep(self.path.parent, self.mark)
         self.note = {
             "process": os.getpid(),
             "host": platform.node(),
             "started": datetime.datetime.now().isoformat(" ", "seconds"),
         }
-        self.say()
         return self
 
     def say(self, **more):
@@ -199,6 +199,7 @@ class _Alone:
             raise ArchiveError(f"cannot write {self.path}: {error.strerror}") from None
 
     def __exit__(self, *_):
+        files.sweep(self.path.parent, self.mark)  # an interrupt may fall between making a file and minding it
         self.path.unlink(missing_ok=True)
         self.lock.release()
 
@@ -379,7 +380,7 @@ def collect(study, folders=(), *, output=None, started=None, command="", force=F
 
 @contextlib.contextmanager
 def _writing(folder, output):
-    """One writer of the archive at a time, who sweeps away what those who were killed have left."""
+    """One writer of the archive at a time, who sweeps away what those who were killed, or it itself, have left."""
     lock = filelock.FileLock(folder / "archive.lock")
     try:
         lock.acquire()
@@ -390,6 +391,7 @@ def _writing(folder, output):
         files.sweep(output.parent, output.name)
         yield
     finally:
+        files.sweep(output.parent, output.name)
         lock.release()
 
 

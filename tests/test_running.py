@@ -204,6 +204,26 @@ def test_interrupt_keeps_what_is_finished(tmp_path, monkeypatch, whole):
     assert data(tmp_path / "x.h5") == data(whole)
 
 
+@pytest.mark.parametrize("call", [1, 2, 3, 4])  # first note, piece, second note, archive
+def test_interrupt_between_making_a_file_and_minding_it(tmp_path, monkeypatch, call):
+    make, calls = tempfile.mkstemp, []
+
+    def interrupted(**where):
+        made = make(**where)
+        calls.append(made)
+        if len(calls) == call:
+            os.close(made[0])
+            raise KeyboardInterrupt
+        return made
+
+    monkeypatch.setattr(running, "PIECE_SECONDS", 0.0)
+    monkeypatch.setattr("isingflow.files.tempfile.mkstemp", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(QUICK | {"grid": {"coupling": [0.4]}}, tmp_path)
+    assert not list(tmp_path.rglob(".isingflow-*"))
+    run(QUICK | {"grid": {"coupling": [0.4]}}, tmp_path)
+
+
 def test_partial_archives_can_be_read(tmp_path, monkeypatch, whole):
     assert run(SAMPLED, tmp_path, part=(1, 4)) is None
     running.collect(SAMPLED, output=tmp_path / "x.h5")
