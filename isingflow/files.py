@@ -53,7 +53,7 @@ def sweep(folder, mark) -> int:
 
 
 def _begin(mark):
-    return f"{TEMPORARY}{mark[:100]}-"  # names of files may have 255 bytes
+    return f"{TEMPORARY}{os.fsdecode(os.fsencode(mark)[:100])}-"  # names of files may have 255 bytes
 
 
 def _umask():

@@ -273,8 +273,9 @@ def test_read_only_directory(tmp_path, monkeypatch, by_hand):
         archive.write(tmp_path / "a.h5", by_hand)
 
 
-def test_longest_legal_name(tmp_path, by_hand):
-    target = tmp_path / ("n" * 255)
+@pytest.mark.parametrize("name", ["n" * 255, "\N{GREEK SMALL LETTER SIGMA}" * 127])
+def test_longest_legal_name(tmp_path, by_hand, name):
+    target = tmp_path / name
     archive.write(target, by_hand)
     assert archive.read(target).curves
 
