@@ -13,6 +13,7 @@ import gc
 import logging
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import pickle
 import pkgutil
@@ -198,7 +199,10 @@ class Processes(_Parallel):
         self._send(pickle.dumps((function, item)), item, 0)
 
     def _send(self, work, item, deaths):
-        worker = self._idle.pop() if self._idle else _Worker()
+        if not self._idle:
+            with _deaf():
+                self._idle.append(_Worker())
+        worker = self._idle.pop()
         self._in_flight[worker.connection] = worker, work, item, deaths
         with contextlib.suppress(OSError):  # it has died, as `_next` will find out
             worker.connection.send_bytes(work)
@@ -238,8 +242,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other,), daemon=True)
-        with _deaf():
-            self._process.start()
+        self._process.start()
         other.close()
 
     def end(self, patience=0):
@@ -308,15 +311,34 @@ def _alone(function, item):
 
 @contextlib.contextmanager
 def _deaf():
-    """Hold interrupts back: processes started meanwhile never hear one, while they import or later."""
+    """Hold interrupts back until the end: processes started meanwhile never hear one, while they import or later."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    multiprocessing.resource_tracker.ensure_running()  # started with the first process, it would let interrupts in
+    with _later():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which the processes inherit
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _later():
+    """Handle an interrupt at the end: a thread of BLAS, whose signals are not blocked, may receive one for this."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    held = []
+    signal.signal(signal.SIGINT, lambda *_: held.append(True))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 class Dask(_Parallel):

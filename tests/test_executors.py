@@ -296,13 +296,13 @@ EXECUTORS = ["processes", pytest.param("dask", marks=pytest.mark.slow)]
 
 
 @contextlib.contextmanager
-def script(directory, name, text=GUARDED):
+def script(directory, name, text=GUARDED, stdout=None):
     """A script of its own process group, and the processes that work for it once they do."""
     path = directory / "script.py"
     path.write_text(text)
     settings = {"cwd": directory, "env": ENVIRONMENT | {"TMPDIR": str(directory)}, "start_new_session": True}
     command = [sys.executable, str(path), name]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **settings) as process:
+    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, **settings) as process:
         try:
             yield process
         finally:
@@ -334,6 +334,59 @@ def test_interrupt_ends_everything_soon(name, tmp_path):
         assert errors.count("Traceback") == 1, errors
         assert errors.strip().endswith("KeyboardInterrupt")
     assert not list(tmp_path.glob("isingflow-dask-*"))
+
+
+HELD = """
+import signal, sys, time
+from isingflow import executors
+
+def held(seconds):
+    time.sleep(seconds)  # until the other process has its item
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+if __name__ == "__main__":
+    items = iter([0.5, 0.5])
+    with executors.named(sys.argv[1], workers=2) as executor:
+        print([found for _, found in executor.run(held, lambda: next(items, None))])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs signal masks")
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_workers_are_born_deaf(name, tmp_path):
+    """The first one too, in a process that never started another: its imports do not hear an interrupt."""
+    with script(tmp_path, name, HELD, stdout=subprocess.PIPE) as process:
+        assert process.communicate(timeout=30) == ("[True, True]\n", "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs signal masks")
+def test_interrupt_waits_until_a_worker_has_started(monkeypatch):
+    """Also one that a thread receives, as those of BLAS may: half a worker would print a traceback of its own."""
+    now, received, started = threading.Event(), threading.Event(), []
+
+    def receive():
+        now.wait()
+        signal.raise_signal(signal.SIGINT)
+        received.set()
+
+    class Struck(executors._Worker):
+        def __init__(self):
+            now.set()
+            received.wait()
+            super().__init__()
+            started.append(self._process.pid)
+
+    monkeypatch.setattr(executors, "_Worker", Struck)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=receive).start()
+    try:
+        with executors.Processes(1) as executor, pytest.raises(KeyboardInterrupt):
+            list(executor.run(nap, out_of([60])))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    [pid] = started
+    assert not running(pid)
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
