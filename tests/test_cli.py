@@ -448,11 +448,11 @@ def test_interrupt(tmp_path, workers, after):
     assert process.stdout.readline() == "started\n"
     time.sleep(after)
     os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=15)
+    output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (130, "")
     assert errors == "isingflow: interrupted; no file is left half-written\n"
     assert not list(tmp_path.iterdir())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while living(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not living(process.pid)

@@ -211,11 +211,11 @@ def test_exceptions_come_through_and_the_next_run_is_clean(executor):
 
 
 def test_a_loop_that_is_left_gives_up_the_rest(executor):
-    started = time.monotonic()
-    for item, _ in executor.run(nap, out_of([0, 0.5, 0.5, 0.5, 0.5])):
+    for item, _ in executor.run(nap, out_of([0, 3, 3, 3, 3])):
         assert item == 0
+        left = time.monotonic()
         break
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - left < 2.5
     assert dict(executor.run(half, out_of([2]))) == {2: 1}
 
 
@@ -329,7 +329,7 @@ def test_interrupt_ends_everything_soon(name, tmp_path):
         started = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=20)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
         assert not any(map(running, pids))
         assert errors.count("Traceback") == 1, errors
         assert errors.strip().endswith("KeyboardInterrupt")
@@ -395,7 +395,7 @@ def test_no_process_is_left_when_this_one_is_killed(name, tmp_path):
         pids = busy_in(tmp_path)
         process.kill()
         process.wait()
-        until(lambda: not any(map(running, pids)), seconds=5)
+        until(lambda: not any(map(running, pids)))
 
 
 def test_script_without_guard_is_told_so(tmp_path):
@@ -471,7 +471,7 @@ def test_workers_come_late_and_the_scheduler_goes(tmp_path, caplog):
                 list(executor.run(nap, out_of([30] * 5)))
             with pytest.raises(IsingflowError, match="is lost"):
                 list(executor.run(nap, out_of([30])))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 @pytest.mark.slow
