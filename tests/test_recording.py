@@ -1,5 +1,6 @@
 """Recorded layers against forward passes written by hand; models are left as they were; level curves of models."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -155,6 +156,7 @@ def test_streamed_to_a_file(tmp_path):
         (None, noise(5), {}, r"inputs must be \(n, ...\)"),
         (None, np.full((3, 5), np.nan), {}, "inputs must be finite"),
         (None, [["a"] * 5], {}, "inputs must be an array of numbers or a tensor"),
+        (None, [[1.0], [1.0, 2.0]], {}, "inputs must be an array of numbers or a tensor"),
         (None, noise(3, 5), {"layers": ["1", "3x"]}, "layers must be one of '0', .* got '3x'"),
         (None, noise(3, 5), {"layers": "0"}, "layers must be a list of names of modules, got '0'"),
         (None, noise(3, 5), {"layers": []}, "layers must be a list of names"),
@@ -181,12 +183,86 @@ def test_models_without_linear_maps():
         record_layers(nn.Sequential(nn.Tanh()), noise(3, 5))
     with pytest.raises(ParameterError, match=r"model must be a torch\.nn\.Module, got list"):
         record_layers([], noise(3, 5))
-    with pytest.raises(ParameterError, match="takes or gives no tensor, but tuple"):
+    with pytest.raises(ParameterError, match="wrap it"):
+        record_layers(nn.Linear(5, 2), noise(3, 5))
+    with pytest.raises(ParameterError, match="gives no tensor, but tuple"):
         record_layers(nn.Sequential(nn.LSTM(5, 3)), noise(3, 2, 5), ["0"])
+    with pytest.raises(ParameterError, match="has no shape yet: call the model once"):
+        record_layers(nn.Sequential(nn.LazyLinear(5)), noise(3, 5))
     model = nn.ModuleDict({"used": nn.Linear(5, 2), "spare": nn.Linear(5, 2)})
     model.forward = lambda x: model["used"](x)
+    assert record_layers(model, noise(3, 5)).layers == ("used",)
     with pytest.raises(ParameterError, match=r"never calls the layer\(s\) spare"):
+        record_layers(model, noise(3, 5), ["used", "spare"])
+    model.forward = lambda x: x
+    with pytest.raises(ParameterError, match=r"never calls the layer\(s\) used, spare"):
         record_layers(model, noise(3, 5))
+
+
+class Does(nn.Module):
+    """A linear map, and what is done with it."""
+
+    def __init__(self, does):
+        super().__init__()
+        self.does, self.map = does, nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.does(self.map, x)
+
+
+def raises(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("does", "message"),
+    [
+        (
+            lambda layer, x: layer(x[:1]),
+            r"first axis .* 'map' .* must be that of the inputs, got \(1, 2\) for a batch of 4",
+        ),
+        (lambda layer, x: layer(x[x[:, 0] > 0]), "first axis of what the layer 'map' is shown"),
+        (lambda layer, x: layer(x.new_ones(4, 3)), r"as much for every input, got \(4, 2\) for a batch of 2"),
+        (lambda layer, x: raises(RuntimeError()), r"the model refuses inputs of shape \(4, 3\): RuntimeError"),
+        (lambda layer, x: raises(IndexError("7 is too many")), "refuses .*: 7 is too many"),
+    ],
+)
+def test_layers_that_do_not_follow_the_inputs(does, message):
+    x = noise(10, 3)
+    x[:4, 0] = [1, -1, 1, 1]
+    with pytest.raises(ParameterError, match=message):
+        record_layers(Does(does), x, batch=4)
+
+
+def test_ways_to_call_a_layer():
+    x = noise(10, 3)
+    plainly = record_layers(Does(lambda layer, x: layer(x)), x)
+    assert plainly.preactivations[0].shape == (10, 2)
+
+    def patiently(layer, x):
+        with contextlib.suppress(RuntimeError):
+            layer(x[:, :1])
+        return layer(input=x)
+
+    found = record_layers(Does(patiently), x)
+    np.testing.assert_array_equal(found.shown[0], x.astype(np.float32))
+    with_graph = record_layers(Does(lambda layer, x: torch.enable_grad()(layer)(x)), x)
+    assert with_graph.preactivations[0].shape == (10, 2)
+    short = record_layers(Does(lambda layer, x: layer(x)).bfloat16(), x)
+    assert short.preactivations[0].dtype == np.float32
+
+
+def test_layers_that_work_in_place():
+    """What they are shown is what the layer before gave, and the caller's tensor stays."""
+    x = torch.tensor(noise(10, 3), dtype=torch.float32)
+    before = x.clone()
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
+    found = record_layers(model, x, ["0", "1", "2", "3"])
+    assert torch.equal(x, before)
+    np.testing.assert_array_equal(found.shown[0], x)
+    np.testing.assert_array_equal(found.shown[2], found.preactivations[1])
+    np.testing.assert_array_equal(found.preactivations[2], np.maximum(found.preactivations[1], 0))
+    assert (found.preactivations[1] < 0).any()
 
 
 def test_without_torch():
@@ -212,6 +288,18 @@ def test_without_torch():
 
 
 LAW = NetworkParameters(weight_variance=2.0, bias_variance=0.05, depth=8, width=400)
+
+
+def test_errors_of_several_models_are_those_between_them():
+    """In the ordered phase, where neurons alone would tell variances five times too small.
+
+    By the F law of 29 and 90 degrees of freedom the ratio leaves the bounds twice in 10^6.
+    """
+    law = NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=18, width=100)
+    inputs, seeds = normalise(digits([0, 1])), iter(range(200))
+    curves = [model_flow([GaussianMLP(law, 64, seed=next(seeds)) for _ in range(4)], inputs) for _ in range(30)]
+    values, errors = (np.array([getattr(curve, name)[-1] for curve in curves]) for name in ("value", "error"))
+    assert 0.179 < values.var(ddof=1) / (errors**2).mean() < 3.72
 
 
 def test_curves_of_random_models_are_those_of_the_ensemble():

@@ -10,6 +10,8 @@ from isingflow.flow.network import BLOCKS, FEWEST, series
 from isingflow.parameters import choice, whole
 
 LAWS = ("neurons", "inputs")
+BETWEEN = 4
+"""Models from which on errors are those between models; the jackknife's fewest blocks."""
 
 
 def model_flow(
@@ -20,7 +22,9 @@ def model_flow(
     Of which variables the law of a level is, `law` says:
 
     - "neurons": the m pre-activations that one neuron has for m inputs; neurons of the level, and models if there are
-      several, are the sample. For networks whose neurons are alike, as they are when their weights are drawn.
+      several, are the sample. For networks whose neurons are alike, as they are when their weights are drawn. Errors
+      are between models from four on. Of fewer they are over neurons, with the levels before as they are: another
+      network of the same law may differ by several of them, in the ordered phase above all.
     - "inputs": the pre-activations of the first few neurons of the level for one input; the inputs are the sample. For
       one model.
 
@@ -51,7 +55,7 @@ def model_flow(
     Returns
     -------
     LevelCurve
-        In nats per neuron or window, with jackknifed errors over neurons and models, or over inputs. No reference.
+        In nats per neuron or window, with jackknifed errors over models, neurons or inputs. No reference.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def model_flow(
 
 def _over_neurons(recorded, all_layers, _):
     """Moments of the neurons of every level, in blocks; levels that are too narrow are left out if none were named."""
-    blocks = -(-BLOCKS // len(recorded)) if len(recorded) < FEWEST else 1
+    blocks = -(-BLOCKS // len(recorded)) if len(recorded) < BETWEEN else 1
     names, levels = [], []
     for number, name in enumerate(recorded[0].layers):
         columns = [one.preactivations[number].astype(np.float64) for one in recorded]

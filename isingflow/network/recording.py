@@ -7,6 +7,7 @@ activation functions that is what the words mean; in others it is what they mean
 
 import contextlib
 import dataclasses
+import functools
 import os
 import tempfile
 from pathlib import Path
@@ -24,7 +25,7 @@ except ImportError:
 
 from torch import nn
 
-from isingflow.errors import ArchiveError, ParameterError
+from isingflow.errors import ArchiveError, IsingflowError, ParameterError
 from isingflow.parameters import choice, whole, within_memory
 
 LINEAR = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd)
@@ -42,7 +43,8 @@ class RecordedLayers:
     layers : tuple of str
         Names of the levels, in the order of their calls; a layer that is called again is there again, as "name (2)".
     preactivations : tuple of numpy.ndarray
-        What each gave: (samples, features) in the model's precision. Read-only maps of a file, where there is one.
+        What each gave: (samples, features) in the model's precision, float32 for bfloat16. Several samples of an input,
+        where there are, follow each other. Read-only maps of a file, where there is one.
     shown : tuple of numpy.ndarray
         What each was shown, the same: of level l + 1 the activations of level l.
     channels : {"flatten", "positions"}
@@ -74,7 +76,7 @@ def record_layers(model, inputs, layers=None, *, channels="flatten", batch=256, 
         (n, ...) as the model takes them; cast to the precision of its parameters where they are floats.
     layers : sequence of str, optional
         Names of modules as in ``model.named_modules()``, whose outputs are tensors; without it all linear maps and
-        convolutions.
+        convolutions that are called.
     channels : {"flatten", "positions"}
         Features of a convolution's output (n, c, ...): all of it, (n, c ...), or the channels, every position a sample,
         (n ..., c). Of linear maps of sequences (n, ..., f) the last axis is that of the channels.
@@ -91,8 +93,8 @@ def record_layers(model, inputs, layers=None, *, channels="flatten", batch=256, 
     Raises
     ------
     ParameterError
-        If there are no inputs, a parameter or an output is not finite, a name is unknown or the model has no linear
-        maps, an output is no tensor with an axis of samples, or the model refuses the inputs.
+        If there are no inputs, a parameter or an output is not finite, a name is unknown or the model calls no linear
+        maps, an output is no tensor whose first axis is that of the inputs, or the model refuses the inputs.
     ArchiveError
         If the file exists or cannot be written.
 
@@ -107,34 +109,45 @@ def record_layers(model, inputs, layers=None, *, channels="flatten", batch=256, 
     if not isinstance(model, nn.Module):
         raise ParameterError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     channels, batch = choice("channels", channels, CHANNELS), whole("batch", batch)
-    _check_finite(model)
+    check_parameters(model)
     inputs = _tensor(inputs, model)
     modules = _chosen(model, layers)
-    with _still(model), _Recorder(modules, channels) as recorder:
+    with _still(model), _Recorder(modules, channels, named=layers is not None) as recorder:
         for start in range(0, len(inputs), batch):
             part = inputs[start : start + batch]
             recorder.calls = []
-            try:
-                model(part)
-            except (RuntimeError, TypeError, ValueError) as error:
-                if isinstance(error, ParameterError):
-                    raise
-                reason = str(error).splitlines()[0]
-                raise ParameterError(f"the model refuses inputs of shape {tuple(part.shape)}: {reason}") from error
+            called(model, part.clone())  # the first layer may work in place
             recorder.keep(len(inputs), len(part), file)
         return recorder.found(len(inputs))
 
 
-def _check_finite(model):
+def check_parameters(model) -> None:
+    """Raise `ParameterError` if a parameter of a model is not there yet or not finite."""
     for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise ParameterError(f"the model's {name} has no shape yet: call the model once before")
         if not torch.isfinite(parameter).all():
             raise ParameterError(f"the model's parameters must be finite, {name} is not: was the training diverging?")
+
+
+def called(model, inputs):
+    """Return what a model gives, or raise `ParameterError` with its own words if it raises anything."""
+    try:
+        return model(inputs)
+    except (IsingflowError, MemoryError):
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ParameterError(f"the model refuses inputs of shape {tuple(inputs.shape)}: {reason}") from error
 
 
 def _tensor(inputs, model):
     """Return inputs as a tensor on the model's device, floats in its precision."""
     if not isinstance(inputs, torch.Tensor):
-        array = np.asarray(inputs)
+        try:
+            array = np.asarray(inputs)
+        except ValueError as error:
+            raise ParameterError(f"inputs must be an array of numbers or a tensor: {error}") from error
         if array.dtype.kind not in "fiub":
             raise ParameterError(f"inputs must be an array of numbers or a tensor, got {array.dtype}")
         inputs = torch.from_numpy(np.array(array))
@@ -153,6 +166,8 @@ def _chosen(model, layers):
     named = {name: module for name, module in model.named_modules() if name}
     if layers is None:
         found = {name: module for name, module in named.items() if isinstance(module, LINEAR)}
+        if not found and isinstance(model, LINEAR):
+            raise ParameterError("the model is a single layer without a name: wrap it, torch.nn.Sequential(layer)")
         if not found:
             raise ParameterError(f"the model has no linear maps: name its layers, of {', '.join(named) or 'none'}")
         return found
@@ -177,15 +192,16 @@ def _still(model):
 class _Recorder:
     """Hooks that collect what modules are shown and give, and where it is kept."""
 
-    def __init__(self, modules, channels):
-        self.modules, self.channels = modules, channels
-        self.calls, self.names, self.arrays, self.start, self.file = [], None, None, 0, None
+    def __init__(self, modules, channels, *, named):
+        self.modules, self.channels, self.named = modules, channels, named
+        self.begun, self.calls, self.names, self.arrays, self.start, self.file = [], [], None, None, 0, None
 
     def __enter__(self):
-        self.handles = [
-            module.register_forward_hook(lambda module, shown, given, name=name: self._called(name, shown, given))
-            for name, module in self.modules.items()
-        ]
+        self.handles = []
+        for name, module in self.modules.items():
+            before, after = functools.partial(self._before, name), functools.partial(self._after, name)
+            self.handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            self.handles.append(module.register_forward_hook(after))
         return self
 
     def __exit__(self, kind, error, traceback):
@@ -194,46 +210,66 @@ class _Recorder:
         if self.file is not None and kind is not None:
             self.file.discard()
 
-    def _called(self, name, shown, given):
-        if not isinstance(given, torch.Tensor) or not shown or not isinstance(shown[0], torch.Tensor):
-            raise ParameterError(
-                f"the layer {name!r} takes or gives no tensor, but {type(given).__name__}: name others"
-            )
-        is_convolution = isinstance(self.modules[name], nn.modules.conv._ConvNd)
-        both = [self._samples(name, one, is_convolution) for one in (given, shown[0])]
-        again = sum(one == name for one, *_ in self.calls)
-        self.calls.append((name, f"{name} ({again + 1})" if again else name, *both))
+    def _before(self, name, module, positional, by_name):
+        """Keep what a layer is shown, before it is called: it may work in place."""
+        tensors = [one for one in (*positional, *by_name.values()) if isinstance(one, torch.Tensor)]
+        if not tensors:
+            raise ParameterError(f"the layer {name!r} takes no tensor: name others")
+        self.begun.append((name, self._samples(name, tensors[0])))
 
-    def _samples(self, name, values, is_convolution):
+    def _after(self, name, module, positional, given):
+        if not isinstance(given, torch.Tensor):
+            raise ParameterError(f"the layer {name!r} gives no tensor, but {type(given).__name__}: name others")
+        began, shown = self.begun.pop()
+        while began != name:  # those in between have raised something, which the model minds
+            began, shown = self.begun.pop()
+        again = sum(one == name for one, *_ in self.calls)
+        self.calls.append((name, f"{name} ({again + 1})" if again else name, self._samples(name, given), shown))
+
+    def _samples(self, name, values):
         """Samples and features, as an array of its own."""
         if values.ndim < 2:
             raise ParameterError(f"the layer {name!r} has values of shape {tuple(values.shape)}, without samples")
         if not torch.isfinite(values).all():
             raise ParameterError(f"the layer {name!r} gives or is shown values that are not finite")
         if self.channels == "positions" and values.ndim > 2:
+            is_convolution = isinstance(self.modules[name], nn.modules.conv._ConvNd)
             values = (values.movedim(1, -1) if is_convolution else values).flatten(0, -2)
         else:
             values = values.flatten(1)
-        return values.to("cpu", copy=True).numpy()
+        values = values.detach().to("cpu", copy=True)
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
     def keep(self, inputs, part, file):
         """Put a batch where it belongs; the first one tells how much room is needed."""
         names = tuple(name for _, name, *_ in self.calls)
         if self.names is None:
             missing = [name for name in self.modules if name not in names]
-            if missing:
+            if missing and (self.named or not names):
                 raise ParameterError(f"the model never calls the layer(s) {', '.join(missing)}: leave them out")
             self.names = names
             self._make_room(inputs, part, file)
         if names != self.names:
             raise ParameterError("the model calls other layers for other inputs: record them one kind at a time")
-        for (_, _, *both), rooms in zip(self.calls, self.arrays, strict=True):
+        for (_, name, *both), rooms in zip(self.calls, self.arrays, strict=True):
             for values, room in zip(both, rooms, strict=True):
-                each = len(values) // part
+                each = len(room) // inputs
+                if values.shape != (each * part, room.shape[1]):
+                    raise ParameterError(
+                        f"the layer {name!r} must be shown and give as much for every input, got {values.shape} for a "
+                        f"batch of {part}"
+                    )
                 room[self.start * each : (self.start + part) * each] = values
         self.start += part
 
     def _make_room(self, inputs, part, file):
+        for _, name, *both in self.calls:
+            for values in both:
+                if len(values) % part or not values.size:
+                    raise ParameterError(
+                        f"the first axis of what the layer {name!r} is shown and gives must be that of the inputs, got "
+                        f"{values.shape} for a batch of {part}"
+                    )
         shapes = [[(len(one) // part * inputs, one.shape[1], one.dtype) for one in both] for _, _, *both in self.calls]
         if file is not None:
             self.file = _File(file, self.names, shapes)
