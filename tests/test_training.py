@@ -1,6 +1,7 @@
 """Gaussian networks as models, their training and what is reconstructed of their inputs: by hand, and to the bit."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_an_interrupted_run_gives_the_same_bits(data, tmp_path):
 
     with pytest.raises(Killed):
         train(GaussianMLP(LAW, 64, seed=1), data, epochs=4, seed=3, checkpoint=path, progress=kill)
-    resumed = GaussianMLP(LAW, 64, seed=77)  # its weights come from the checkpoint
+    resumed = GaussianMLP(LAW, 64, seed=1)
     epochs = []
     found = train(resumed, data, epochs=4, seed=3, checkpoint=path, progress=lambda epoch, _: epochs.append(epoch))
     assert epochs == [3, 4]
@@ -124,13 +125,86 @@ def test_an_interrupted_run_gives_the_same_bits(data, tmp_path):
     np.testing.assert_array_equal(found.test_accuracy, expected.test_accuracy)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
     assert [one.name for one in tmp_path.iterdir()] == ["run.pt"]
-    with pytest.raises(ParameterError, match="is of another run: seed differ"):
-        train(GaussianMLP(LAW, 64, seed=1), data, epochs=4, seed=4, checkpoint=path)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ArchiveError, match=r"is no readable checkpoint: .*; remove it to begin anew"):
-        train(GaussianMLP(LAW, 64, seed=1), data, epochs=4, seed=3, checkpoint=path)
     with pytest.raises(ArchiveError, match="cannot write"):
         train(GaussianMLP(LAW, 64, seed=1), data, epochs=1, seed=3, checkpoint=tmp_path / "no" / "run.pt")
+
+
+def test_checkpoints_of_other_runs(data, tmp_path):
+    path = tmp_path / "run.pt"
+
+    def go_on(law=LAW, images=data, *, weights=1, order=3, dtype="float32"):
+        return train(GaussianMLP(law, 64, seed=weights, dtype=dtype), images, epochs=1, seed=order, checkpoint=path)
+
+    first = go_on()
+    kept = path.read_bytes()
+    np.testing.assert_array_equal(go_on().loss, first.loss)
+    others = dataclasses.replace(data, labels=data.labels[::-1])
+    for change, words in (
+        ({"order": 4}, "seed differ"),
+        ({"weights": 2}, "initial weights differ"),
+        ({"law": dataclasses.replace(LAW, activation="relu")}, "architecture, initial weights differ"),
+        ({"dtype": "float64"}, "initial weights differ"),
+        ({"images": others}, "images differ"),
+    ):
+        with pytest.raises(ParameterError, match=f"is of another run: {words}; name another file, or remove it"):
+            go_on(**change)
+    assert path.read_bytes() == kept
+    for strange in (kept[:1000], b"", b"PK", pickled({"rows": []}), pickled({"settings": 1, "rows": 2}), pickled(3)):
+        path.write_bytes(strange)
+        with pytest.raises(ArchiveError, match=r"is no readable checkpoint: .*; remove it to begin anew"):
+            go_on()
+
+
+def pickled(content):
+    image = io.BytesIO()
+    torch.save(content, image)
+    return image.getvalue()
+
+
+def test_flipped_bits_in_checkpoints(tmp_path):
+    """Noticed, or where nothing is read from."""
+    law = NetworkParameters(weight_variance=1.8, bias_variance=0.05, depth=1, width=(4, 2))
+    some = LabelledImages(np.eye(6), [0, 1] * 3, np.eye(6), [0, 1] * 3, "dots")
+    path = tmp_path / "run.pt"
+
+    def go_on():
+        model = GaussianMLP(law, 6, seed=1)
+        return train(model, some, epochs=2, seed=1, checkpoint=path).loss.tolist(), model.state_dict()
+
+    loss, weights = go_on()
+    kept, rng, noticed = path.read_bytes(), np.random.default_rng(1), 0
+    for _ in range(300):
+        flipped = bytearray(kept)
+        flipped[rng.integers(len(kept))] ^= 1 << rng.integers(8)
+        path.write_bytes(flipped)
+        try:
+            found, its_weights = go_on()
+        except (ArchiveError, ParameterError):
+            noticed += 1
+        else:
+            assert found == loss
+            assert all(torch.equal(one, its_weights[name]) for name, one in weights.items())
+    assert noticed > 100
+
+
+def test_what_layers_draw_is_seeded(data, tmp_path):
+    def model():
+        return nn.Sequential(GaussianMLP(LAW, 64, seed=1), nn.Dropout(0.3))
+
+    def stop(epoch, _):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    whole, other = (train(model(), data, epochs=2, seed=seed) for seed in (1, 2))
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(8)
+    with pytest.raises(KeyboardInterrupt):
+        train(model(), data, epochs=2, seed=1, checkpoint=tmp_path / "a.pt", progress=stop)
+    resumed = train(model(), data, epochs=2, seed=1, checkpoint=tmp_path / "a.pt")
+    np.testing.assert_array_equal(resumed.loss, whole.loss)
+    assert (other.loss != whole.loss).all()
 
 
 def test_a_diverging_run_ends(data):
@@ -163,6 +237,18 @@ def test_what_survives_is_reconstructed(data):
     assert found.ignorant == pytest.approx(nats.mean(), rel=1e-5)
 
 
+def test_reconstruction_from_narrow_levels(data):
+    """Levels of any widths, with and without residual paths, of networks as they are trained."""
+    for law in (LAW, NetworkParameters(weight_variance=1.5, bias_variance=0.05, depth=3, width=16, residual=0.5)):
+        model = GaussianMLP(law, 64, seed=1)
+        train(model, data, epochs=1, seed=1)
+        found = reconstruct(model, data, seed=1, shown=2)
+        assert found.value.shape == (4,)
+        assert np.isfinite(found.value).all()
+        last = model.activations(torch.from_numpy(data.test_inputs).float())[-1]
+        torch.testing.assert_close(last, torch.tanh(model(torch.from_numpy(data.test_inputs).float())))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -171,11 +257,30 @@ def test_what_survives_is_reconstructed(data):
         ({"rate": 0.0}, "rate must be greater than 0"),
         ({"momentum": 1.0}, "momentum must lie in"),
         ({"batch": 0}, "batch must be at least 1"),
+        ({"model": None}, r"model must be a torch\.nn\.Module with parameters, got NoneType"),
+        ({"model": nn.Tanh()}, "with parameters, got Tanh"),
+        ({"model": nn.Linear(63, 10)}, r"the model refuses inputs of shape \(1, 64\): mat1 and mat2"),
+        ({"model": nn.Linear(64, 9)}, r"must give \(n, classes\) with 10 classes or more, got \(1, 9\) for one image"),
+        ({"model": nn.Unflatten(1, (8, 8))}, "with parameters, got Unflatten"),
+        ({"model": nn.Sequential(nn.Linear(64, 10), nn.BatchNorm1d(10)), "batch": 299}, "refuses .* more than 1 value"),
+        ({"data": None}, "data must be LabelledImages, got NoneType"),
     ],
 )
 def test_bad_training(change, message, data):
+    arguments = {"model": GaussianMLP(LAW, 64, seed=1), "data": data, "epochs": 1, "seed": 1}
     with pytest.raises(ParameterError, match=message):
-        train(GaussianMLP(LAW, 64, seed=1), data, **{"epochs": 1, "seed": 1} | change)
+        train(**arguments | change)
+
+
+@pytest.mark.parametrize("use", [train, reconstruct])
+def test_weights_that_are_not_finite(use, data):
+    model = GaussianMLP(LAW, 64, seed=1)
+    with torch.no_grad():
+        model.layers[1].weight[0, 0] = np.nan
+    with pytest.raises(ParameterError, match=r"parameters must be finite, layers\.1\.weight is not"):
+        use(model, data, seed=1, **({"epochs": 1} if use is train else {}))
+    with pytest.raises(ParameterError, match=r"refuses inputs of shape \(1, 64\)"):
+        use(GaussianMLP(LAW, 63, seed=1), data, seed=1, **({"epochs": 1} if use is train else {}))
 
 
 def test_other_bad_input(data):

@@ -112,7 +112,7 @@ def record_layers(model, inputs, layers=None, *, channels="flatten", batch=256, 
     check_parameters(model)
     inputs = _tensor(inputs, model)
     modules = _chosen(model, layers)
-    with _still(model), _Recorder(modules, channels, named=layers is not None) as recorder:
+    with still(model), _Recorder(modules, channels, named=layers is not None) as recorder:
         for start in range(0, len(inputs), batch):
             part = inputs[start : start + batch]
             recorder.calls = []
@@ -177,8 +177,8 @@ def _chosen(model, layers):
 
 
 @contextlib.contextmanager
-def _still(model):
-    """Run in evaluation mode and without a graph; give every module its own mode back."""
+def still(model):
+    """Run in evaluation mode and without a graph; every module gets its own mode back."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -10,9 +10,11 @@ Reference: Erdmenger, Grosvenor & Jefferson, SciPost Phys. 12, 041 (2022), secti
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import io
 import itertools
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from torch import nn
 from isingflow import files
 from isingflow.errors import ArchiveError, ParameterError
 from isingflow.network.labelled import LabelledImages
+from isingflow.network.recording import called, check_parameters, still
 from isingflow.parameters import NetworkParameters, activation, choice, finite, whole
 from isingflow.seeding import checked_seed, stream
 
@@ -145,11 +148,22 @@ class GaussianMLP(nn.Module):
 
     def forward(self, inputs):
         """Return the last level, (n, classes)."""
+        for z in self._levels(inputs):
+            last = z
+        return last
+
+    def _levels(self, inputs):
+        """Yield the pre-activations of every level."""
         z = self.layers[0](inputs)
+        yield z
         for layer in self.layers[1:]:
             change = layer(self._phi(z))
             z = change + self.network.residual * z if self.network.residual else change
-        return z
+            yield z
+
+    def activations(self, inputs):
+        """Return the activations of every level, a list of (n, width)."""
+        return [self._phi(z) for z in self._levels(inputs)]
 
 
 def _set(layer, weights, biases):
@@ -206,13 +220,14 @@ def train(
     epochs : int
         Passes through all images, at least 1; of a resumed run in all.
     seed : int
-        Of the order in which the images are shown.
+        Of the order in which the images are shown, and of what layers like dropout draw.
     rate, momentum : float
-        Learning rate, positive, and momentum, in [0, 1).
+        Learning rate, positive, and momentum, from 0 to 0.999.
     batch : int
         Images of a step, at least 1.
     checkpoint : path, optional
-        File that holds the state after the last finished epoch, replaced whole. If it is there the run goes on from it.
+        File that holds the state after the last finished epoch, replaced whole. If it is there the run goes on from it;
+        the model must be given as it was at the start.
     progress : callable, optional
         ``progress(epoch, history)`` after each epoch.
 
@@ -223,7 +238,8 @@ def train(
     Raises
     ------
     ParameterError
-        If an argument is out of range, or the checkpoint is of another run.
+        If an argument is out of range, the model does not fit the data, or the checkpoint is of another run: another
+        model, other weights at the start, other images or settings.
     ArchiveError
         If the checkpoint cannot be read or written.
 
@@ -235,25 +251,28 @@ def train(
     >>> bool(history.test_accuracy[-1] > 0.8)
     True
     """
+    _check_model(model, data)
     settings = {
-        "images": len(data.images),
-        "source": data.source,
         "seed": checked_seed(seed),
         "rate": finite("rate", rate, above=0.0),
         "momentum": finite("momentum", momentum, low=0.0, high=0.999),
         "batch": whole("batch", batch),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "images": _digest(data.images, data.labels, data.test_images, data.test_labels),
+        "architecture": repr((model, getattr(model, "network", None))),
+        "initial weights": _digest(*itertools.chain(*sorted(model.state_dict().items()))),
     }
     epochs = whole("epochs", epochs)
     optimizer = torch.optim.SGD(model.parameters(), lr=settings["rate"], momentum=settings["momentum"])
-    rows, begin = _resumed(checkpoint, settings, model, optimizer), time.perf_counter()
     like = next(model.parameters())
     inputs, test_inputs = (torch.from_numpy(array).to(like) for array in (data.inputs, data.test_inputs))
     labels, test_labels = (torch.from_numpy(array.copy()).to(like.device) for array in (data.labels, data.test_labels))
+    _check_fit(model, test_inputs[:1], data.classes)
+    rows, begin = _resumed(checkpoint, settings, model, optimizer), time.perf_counter()
     while len(rows) < epochs and not _diverged(rows):
         order = np.random.default_rng([settings["seed"], len(rows)]).permutation(len(labels))
-        loss, right = _epoch(model, optimizer, inputs, labels, torch.from_numpy(order).to(like.device), batch)
-        rows.append((loss, right, _accuracy(model, test_inputs, test_labels)))
+        with _drawing([settings["seed"], len(rows), 1], like.device):
+            loss, right = _epoch(model, optimizer, inputs, labels, torch.from_numpy(order).to(like.device), batch)
+            rows.append((loss, right, _accuracy(model, test_inputs, test_labels)))
         if checkpoint is not None:
             _save(checkpoint, settings, model, optimizer, rows)
         if progress:
@@ -261,12 +280,51 @@ def train(
     return _history(rows, begin)
 
 
+def _check_model(model, data):
+    if not isinstance(model, nn.Module) or not any(one.is_floating_point() for one in model.parameters()):
+        raise ParameterError(f"model must be a torch.nn.Module with parameters, got {type(model).__name__}")
+    if not isinstance(data, LabelledImages):
+        raise ParameterError(f"data must be LabelledImages, got {type(data).__name__}")
+    check_parameters(model)
+
+
+def _check_fit(model, inputs, classes):
+    """Raise if a model does not take images or does not tell as many classes; it is called with one image."""
+    with still(model):
+        found = called(model, inputs)
+    if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != 1 or found.shape[1] < classes:
+        got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise ParameterError(
+            f"the model must give (n, classes) with {classes} classes or more, got {got} for one image"
+        )
+
+
+def _digest(*parts):
+    """SHA-256 of arrays and tensors with their shapes and types; of anything else by its representation."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            found.update(repr((part.dtype, tuple(part.shape))).encode())
+            part = part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        found.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        found.update(b";")
+    return found.hexdigest()
+
+
+@contextlib.contextmanager
+def _drawing(seed, device):
+    """Seed torch's own generators, of dropout for instance, and put them back."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
+        yield
+
+
 def _epoch(model, optimizer, inputs, labels, order, batch):
     """Show every image once; return mean loss and accuracy before the steps."""
     model.train()
-    loss_sum, right = torch.zeros((), dtype=inputs.dtype), torch.zeros((), dtype=torch.int64)
+    loss_sum, right = inputs.new_zeros(()), labels.new_zeros(())
     for part in order.split(batch):
-        found, wanted = model(inputs[part]), labels[part]
+        found, wanted = called(model, inputs[part]), labels[part]
         loss = nn.functional.cross_entropy(found, wanted)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -297,19 +355,22 @@ def _resumed(path, settings, model, optimizer):
     if path is None or not Path(path).exists():
         return []
     try:
+        with zipfile.ZipFile(path) as file:
+            if (wrong := file.testzip()) is not None:
+                raise ValueError(f"{wrong} is damaged")
         found = torch.load(path, weights_only=True)
-        saved, rows = found["settings"], found["rows"]
+        saved, rows, weights, momenta = (found[name] for name in ("settings", "rows", "model", "optimizer"))
+        different = [name for name, value in settings.items() if saved.get(name) != value]
     except Exception as error:  # of pickles, archives and dictionaries
         raise ArchiveError(
             f"{path} is no readable checkpoint: {type(error).__name__}; remove it to begin anew"
         ) from error
-    different = [name for name, value in settings.items() if saved.get(name) != value]
     if different:
         raise ParameterError(
             f"the checkpoint {path} is of another run: {', '.join(different)} differ; name another file, or remove it"
         )
-    model.load_state_dict(found["model"])
-    optimizer.load_state_dict(found["optimizer"])
+    model.load_state_dict(weights)
+    optimizer.load_state_dict(momenta)
     return [tuple(row) for row in rows]
 
 
@@ -387,6 +448,7 @@ def reconstruct(model: GaussianMLP, data: LabelledImages, *, seed, rate=0.003, b
     """
     if not isinstance(model, GaussianMLP) or model.network.activation not in ("tanh", "erf"):
         raise ParameterError("reconstructors end with tanh: model must be a GaussianMLP with tanh or erf")
+    _check_model(model, data)
     rate, batch = finite("rate", rate, above=0.0), whole("batch", batch)
     shown, seed = whole("shown", shown, high=len(data.test_images)), checked_seed(seed)
     begin, like = time.perf_counter(), next(model.parameters())
@@ -395,8 +457,9 @@ def reconstruct(model: GaussianMLP, data: LabelledImages, *, seed, rate=0.003, b
         for images in (data.images, data.test_images)
     )
     with torch.no_grad():
+        called(model, torch.from_numpy(data.test_inputs[:1]).to(like))
         levels, test_levels = (
-            _activations(model, torch.from_numpy(one).to(like)) for one in (data.inputs, data.test_inputs)
+            model.activations(torch.from_numpy(one).to(like)) for one in (data.inputs, data.test_inputs)
         )
     back = _reconstructors([data.images.shape[1], *(level.shape[1] for level in levels)], seed, like)
     _train_back(back, levels, laws, seed, rate, batch)
@@ -406,29 +469,19 @@ def reconstruct(model: GaussianMLP, data: LabelledImages, *, seed, rate=0.003, b
         nothing = (torch.xlogy(test_laws, test_laws) - torch.xlogy(test_laws, laws.mean(dim=0))).sum(dim=1)
     images = len(data.test_images)
     return Reconstruction(
-        nats.mean(dim=1).numpy(),
-        nats.std(dim=1).numpy() / images**0.5,
+        nats.mean(dim=1).cpu().numpy(),
+        nats.std(dim=1).cpu().numpy() / images**0.5,
         float(nothing.mean()),
-        logs[:, :shown].exp().to(torch.float64).numpy(),
+        logs[:, :shown].exp().to(torch.float64).cpu().numpy(),
         time.perf_counter() - begin,
     )
-
-
-def _activations(model, inputs):
-    """Activations of every level."""
-    z, found = model.layers[0](inputs), []
-    for layer in [*model.layers[1:], None]:
-        found.append(model._phi(z))
-        if layer is not None:
-            z = layer(found[-1]) + model.network.residual * z
-    return found
 
 
 def _reconstructors(widths, seed, like):
     """Layers from every level to the one before, drawn as wide ones should be."""
     rng, back = np.random.default_rng([seed, 1]), []
     for before, after in itertools.pairwise(widths):
-        layer = nn.utils.skip_init(nn.Linear, after, before, dtype=like.dtype)
+        layer = nn.utils.skip_init(nn.Linear, after, before, dtype=like.dtype, device=like.device)
         _set(layer, rng.normal(0.0, after**-0.5, (before, after)), np.zeros(before))
         back.append(layer)
     return back
@@ -437,7 +490,7 @@ def _reconstructors(widths, seed, like):
 def _train_back(back, levels, laws, seed, rate, batch):
     """One epoch of all reconstructors; none depends on another."""
     optimizer = torch.optim.Adam([one for layer in back for one in layer.parameters()], lr=rate, foreach=True)
-    order = torch.from_numpy(np.random.default_rng([seed, 2]).permutation(len(laws)))
+    order = torch.from_numpy(np.random.default_rng([seed, 2]).permutation(len(laws))).to(laws.device)
     for part in order.split(batch):
         loss = nn.functional.cross_entropy(back[0](levels[0][part]), laws[part])
         for before, level, layer in zip(levels, levels[1:], back[1:], strict=False):
