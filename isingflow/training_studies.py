@@ -6,6 +6,7 @@ as they finish: so a study may be stopped and continued, or be shared out among 
 
 import datetime
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.stats import spearmanr
 from isingflow import executors, files
 from isingflow.archive import Archive
 from isingflow.diagram import ReconstructedImages, TrainabilityMap
+from isingflow.errors import ArchiveError, ParameterError
 from isingflow.flow.models import model_flow
 from isingflow.flow.network import recorded
 from isingflow.flow.published import published_curve
@@ -146,6 +148,8 @@ def trainability(*, seed=1, workers=1, quick=False, progress=None, command="", f
     ------
     ParameterError
         If an argument is out of range.
+    ArchiveError
+        If the folder cannot be made or written, or what is kept there cannot be read.
     """
     started = datetime.datetime.now(datetime.UTC)
     seed = checked_seed(seed)
@@ -154,6 +158,8 @@ def trainability(*, seed=1, workers=1, quick=False, progress=None, command="", f
     cascades = tuple(_cascade_task(task) for task in points if task.network.depth == deepest)
     items = [(_train_point, task, seed) for task in points] + [(_reconstruct_all, task, seed) for task in cascades]
     mine, shares = whole("share", part[0], high=whole("shares", part[1])), part[1]
+    if shares > 1 and folder is None:
+        raise ParameterError(f"a share of {shares} needs a folder, where all shares meet")
     found = _done(items, folder)
     executor = executors.local(workers)
     todo = [item for number, item in enumerate(items) if number % shares == mine - 1 and item not in found]
@@ -202,13 +208,19 @@ def _done(items, folder):
     """Results that are in the folder already."""
     if folder is None:
         return {}
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchiveError(f"cannot make the folder {folder}: {error.strerror}") from error
     found = {}
     for item in items:
         path = _file(folder, item)
         if path.exists():
-            with np.load(path) as file:
-                found[item] = dict(file)
+            try:
+                with open(path, "rb") as file, np.load(file) as kept:
+                    found[item] = dict(kept)
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                raise ArchiveError(f"{path} cannot be read ({error}): remove it, and it is computed again") from error
     return found
 
 
@@ -216,7 +228,11 @@ def _keep(folder, item, result):
     """Write a result whole or not at all."""
     content = io.BytesIO()
     np.savez(content, **result)
-    files.write_whole(_file(folder, item), content.getbuffer())
+    path = _file(folder, item)
+    try:
+        files.write_whole(path, content.getbuffer())
+    except OSError as error:
+        raise ArchiveError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _map(points, trained, told):

@@ -41,7 +41,7 @@ MAY_KNOW = {
     "executors": {"errors", "parameters", "__init__"},
     "study": {"archive", "executors", "flow", "ising", "network", "parameters", "seeding", "study_file", "__init__"},
     "training_studies": {
-        *("archive", "curve", "diagram", "executors", "files", "flow", "network", "parameters", "seeding", "study"),
+        *("archive", "curve", "diagram", "errors", "executors", "files", "flow", "network", "parameters", "seeding", "study"),
     },
     "ising_studies": {"archive", "diagram", "flow", "ising", "parameters", "seeding", "study"},
     "plotting": {"curve", "diagram", "errors", "plotting"},

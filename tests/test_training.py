@@ -309,6 +309,8 @@ def test_labelled_images(tmp_path):
         LabelledImages(np.eye(2), [0, 1, 1], np.eye(2), [0, 1], "dots")
     with pytest.raises(ParameterError, match="grey values must not be negative, images has -1"):
         LabelledImages(-np.eye(2), [0, 1], np.eye(2), [0, 1], "dots")
+    with pytest.raises(ParameterError, match=r"an image must not be constant, rows \[1\] of test_images are"):
+        LabelledImages(np.eye(2), [0, 1], [[1, 0], [3, 3]], [0, 1], "dots")
     with pytest.raises(ParameterError, match="as many pixels as others, got 3 and 2"):
         LabelledImages(np.eye(2), [0, 1], np.eye(3), [0, 1, 1], "dots")
 
@@ -349,6 +351,17 @@ def test_trainability_in_shares(small, tmp_path):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ParameterError, match="share must be between 1 and 2, got 3"):
         training_studies.trainability(quick=True, part=(3, 2))
+    with pytest.raises(ParameterError, match="a share of 2 needs a folder, where all shares meet"):
+        training_studies.trainability(quick=True, part=(1, 2))
+    with pytest.raises(ArchiveError, match="cannot make the folder"):
+        training_studies.trainability(quick=True, folder=kept[0])
+    whole_file = kept[0].read_bytes()
+    number = whole_file.index(b"NUMPY") + 127  # the first after a head of 128 bytes
+    flipped = whole_file[:number] + bytes([whole_file[number] ^ 1]) + whole_file[number + 1 :]
+    for damaged in (b"", b"nonsense", whole_file[:100], flipped):
+        kept[0].write_bytes(damaged)
+        with pytest.raises(ArchiveError, match=rf"{kept[0].name} cannot be read .*: remove it, and it is computed"):
+            training_studies.trainability(quick=True, folder=tmp_path)
 
 
 def test_archives_and_figures(small, tmp_path):

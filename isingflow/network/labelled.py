@@ -51,6 +51,9 @@ class LabelledImages:
             values = checked_inputs(images, getattr(self, images)).copy()
             if values.min() < 0:
                 raise ParameterError(f"grey values must not be negative, {images} has {values.min():g}")
+            constant = np.flatnonzero(values.min(axis=1) == values.max(axis=1))
+            if constant.size:
+                raise ParameterError(f"an image must not be constant, rows {constant.tolist()} of {images} are")
             classes = np.asarray(getattr(self, labels))
             if classes.shape != values.shape[:1] or classes.dtype.kind not in "iu" or classes.min() < 0:
                 raise ParameterError(
