@@ -303,6 +303,7 @@ def test_flow_does_not_depend_on_threads():
         ({"steps": 0}, "steps must be at least 1"),
         ({"samples": 19}, "samples must be at least 20"),
         ({"coupling": math.nan}, "coupling must be finite"),
+        ({"side": 2, "steps": 1}, "side must be at least 4, got 2"),
         ({"steps": 10}, "10 decimation steps leave a torus of side 1, and couplings need one of 4; at most 6"),
     ],
 )

@@ -119,6 +119,12 @@ def test_law_of_the_neighbours():
         squares = law @ [0, 4, 16]
         row, diagonal = (square.correlation(coupling, n, direction=name) for n, name in ((2, "row"), (1, "diagonal")))
         assert squares == pytest.approx(4 + 8 * diagonal + 4 * row, rel=1e-9)
+    # in 120 digits, from Toeplitz determinants and the equation of the bonds
+    exact = [0.3729998899955435915948586, 0.4999910180874593958068698, 0.1270090919169970125982716]
+    np.testing.assert_allclose(neighbour_sums(0.04), exact, rtol=0, atol=3e-16)
+    below, above = neighbour_sums(np.nextafter(0.05, 0)), neighbour_sums(0.05)
+    np.testing.assert_allclose(below, above, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(neighbour_sums(1e-300), [0.375, 0.5, 0.125], rtol=0, atol=1e-16)
     packed = sample_square(0.3, side=128, samples=400, rng=2).packed
     spins = packed.spins()
     sums = sum(np.roll(spins, step, axis=axis) for step in (1, -1) for axis in (1, 2))
@@ -146,7 +152,8 @@ def test_limits():
     assert neighbour_information(5.0) == pytest.approx(math.log(2), abs=1e-12)
     assert neighbour_information(5.0, phase="up") == pytest.approx(0, abs=1e-12)
     assert spin_entropy(0.0) == math.log(2)
-    assert spin_entropy(400.0) == 0
+    assert spin_entropy([400.0, 1e308, -math.inf]).tolist() == [0, 0, 0]
+    assert sublattice_information(1e-300) == neighbour_information(1e-300) == 0
     assert spin_entropy(-1.3) == spin_entropy(1.3)
 
 
@@ -192,6 +199,18 @@ def test_located_maximum():
         located_maximum(couplings, couplings, np.full(41, 1e-3))
     with pytest.raises(ParameterError, match="got 4"):
         located_maximum(couplings[::5], curve(couplings[::5]), np.full(9, 1e-3))
+    values, errors = curve(couplings), np.full(41, 1e-3)
+    for given in (([], [], []), (couplings, values[1:], errors), (couplings, values, 1e-3)):
+        with pytest.raises(ParameterError, match="must be as many, at least one, got shapes"):
+            located_maximum(*given)
+    for given in (
+        (couplings[::-1], values, errors),
+        (couplings, np.full(41, np.nan), errors),
+        (couplings, values, 0 * errors),
+        (couplings, values, np.nan * errors),
+    ):
+        with pytest.raises(ParameterError, match="couplings must ascend, values be finite, and errors positive"):
+            located_maximum(*given)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +218,7 @@ def test_located_maximum():
     [
         ((40, 8, 4), {}, r"square lattices \(samples, L, L\), got \(40, 8, 4\)"),
         ((19, 8, 8), {}, "at least 20 configurations, got 19"),
-        ((40, 8, 8), {"window": "square"}, "window must be one of 'cross', got 'square'"),
+        ((40, 8, 8), {"window": "square"}, r"window must be 'cross' or a pair \(rows, columns\), got 'square'"),
         ((40, 8, 8), {"window": 3}, r"window must be 'cross' or a pair \(rows, columns\), got 3"),
         ((40, 8, 8), {"window": (1, 1)}, "spins in a window must be between 2 and 16, got 1"),
         ((40, 8, 8), {"window": (5, 4)}, "spins in a window must be between 2 and 16, got 20"),
@@ -221,6 +240,10 @@ def test_other_bad_input():
         enumerated_information(0.3, side=3, window="sublattices")
     with pytest.raises(ParameterError, match="coupling must be greater than 0"):
         torus_information(noise(40, 4, 4), 0.0)
+    with pytest.raises(
+        ParameterError, match=r"window must be 'cross', 'sublattices' or a pair \(rows, columns\), got 'x'"
+    ):
+        enumerated_information(0.3, window="x")
     with pytest.raises(ParameterError, match="does not fit a torus of side 2"):
         enumerated_information(0.3, side=2)
     with pytest.raises(ParameterError, match="side must be between 1 and 4"):

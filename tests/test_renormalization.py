@@ -199,6 +199,12 @@ def test_matching_refuses():
     large, small = noise(400, 16, 16), noise(400, 16, 16)
     with pytest.raises(ParameterError, match="must be 2 times as large as the smaller one, got sides 16 and 16"):
         match_couplings(large, small, rule="decimation", levels=1)
+    with pytest.raises(ParameterError, match="must be 2 times as large as the smaller one, got sides 8 and 16"):
+        match_couplings(noise(400, 8, 8), large, rng=1)
+    frozen = np.ones((400, 16, 16), np.int8)
+    frozen[0, 0, 0] = -1  # without its block none varies
+    with pytest.raises(ParameterError, match="the operator 'nearest' is the same in all blocked configurations"):
+        match_couplings(frozen, frozen[:, ::2, ::2], rng=1)
     with pytest.raises(ParameterError, match="the iterator is empty"):
         monte_carlo_rg(iter([]), rng=1)
     with pytest.raises(ParameterError, match="the same side, got 16 and 8"):

@@ -65,7 +65,7 @@ def inferred_flow(coupling, *, side=256, samples=1000, steps=7, phase="symmetric
     [[0.3, 0.0, 0.0], [0.15, 0.07, -0.01]]
     """
     coupling, phase = checked_coupling("coupling", coupling), choice("phase", phase, PHASES)
-    side = whole("side", side)
+    side = whole("side", side, low=SMALLEST)
     steps = decimation_steps(whole("steps", steps), side)
     left = side / 2 ** (steps / 2)
     if left < SMALLEST:

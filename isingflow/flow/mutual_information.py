@@ -39,15 +39,14 @@ class Information(NamedTuple):
     coverage: float
 
 
-def _window(window):
+def _window(window, names="'cross'"):
     """Return where a window's spins are, int64 (spins, 2), and which are kept."""
-    if isinstance(window, str):
-        choice("window", window, ("cross",))
+    if isinstance(window, str) and window == "cross":
         return np.array(CROSS), np.arange(len(CROSS)) > 0
     try:
-        rows, columns = window
+        rows, columns = () if isinstance(window, str) else window
     except (TypeError, ValueError):
-        raise ParameterError(f"window must be 'cross' or a pair (rows, columns), got {window!r}") from None
+        raise ParameterError(f"window must be {names} or a pair (rows, columns), got {window!r}") from None
     rows, columns = whole("window rows", rows), whole("window columns", columns)
     whole("spins in a window", rows * columns, low=2, high=LARGEST_WINDOW)
     offsets = np.array(list(itertools.product(range(rows), range(columns))))
@@ -227,7 +226,7 @@ def enumerated_information(coupling, *, side=4, window="cross", phase="up") -> f
         window = (side, side)
         if side % 2:
             raise ParameterError(f"a torus has two sublattices if its side is even, got {side}")
-    offsets, kept = _window(window)
+    offsets, kept = _window(window, "'cross', 'sublattices'")
     if len(np.unique(offsets % side, axis=0)) < len(offsets):
         raise ParameterError(f"the window {window!r} does not fit a torus of side {side}: spins of it are the same")
     symbols = _enumerated_symbols(side, tuple(map(tuple, offsets.tolist())), choice("phase", phase, PHASES))
@@ -269,7 +268,8 @@ def located_maximum(couplings, values, errors) -> Maximum:
     Raises
     ------
     ParameterError
-        If fewer than six points are that near to the largest, or the largest lies at the end.
+        If the arrays differ in length, couplings do not ascend, values are not finite or errors not positive; if fewer
+        than six points are that near to the largest, or the largest lies at the end.
 
     Examples
     --------
@@ -279,6 +279,13 @@ def located_maximum(couplings, values, errors) -> Maximum:
     0.42
     """
     couplings, values, errors = (np.asarray(one, dtype=np.float64) for one in (couplings, values, errors))
+    if couplings.ndim != 1 or not couplings.size or not couplings.shape == values.shape == errors.shape:
+        raise ParameterError(
+            f"couplings, values and errors must be as many, at least one, got shapes {couplings.shape}, {values.shape} "
+            f"and {errors.shape}"
+        )
+    if not (np.isfinite(values).all() and (np.diff(couplings) > 0).all() and (errors > 0).all()):
+        raise ParameterError("couplings must ascend, values be finite, and errors positive")
     near = values >= NEAR * values.max()
     if near.sum() < 6 or near[0] or near[-1]:
         raise ParameterError(

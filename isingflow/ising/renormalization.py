@@ -54,7 +54,7 @@ SMALLEST, LAST = 2, 4
 """Sides of the smallest lattice that can be asked for, and of the last one without being asked."""
 
 SINGULAR = 1e-10
-"""Smallest eigenvalue of the operators' correlation matrix below which they are linearly dependent."""
+"""Below it an eigenvalue of the operators' correlation matrix is zero, and so is a share of an operator's variance."""
 
 
 def _images(spins):
@@ -341,18 +341,7 @@ def _moments(fine, coarse, blocks, *, centred):
 def _exponent(moments, count, operators, factor):
     """Return the exponent from the first operators and its standard error; NaN if the eigenvalue is not positive."""
     mixed, own = (one[:, :count, :count] for one in moments)
-    scale = np.sqrt(np.einsum("naa->na", own))
-    if not (scale > 0).all():
-        raise ParameterError(
-            f"the operator {operators[int(np.argmin(scale.min(axis=0)))]!r} is the same in all blocked configurations; "
-            "pass more, or leave it out"
-        )
-    normed = own / scale[:, :, None] / scale[:, None, :]
-    if np.linalg.eigvalsh(normed).min() < SINGULAR:
-        raise ParameterError(
-            f"the operators {', '.join(operators[:count])} are linearly dependent in the blocked configurations; pass "
-            "more, fewer levels, or leave the last operator out"
-        )
+    _check_apart(own, operators[:count])
     eigenvalues = np.linalg.eigvals(np.linalg.solve(own, mixed))
     rows = np.arange(len(eigenvalues))
     largest = eigenvalues[rows, np.argmax(np.abs(eigenvalues), axis=1)]
@@ -362,6 +351,24 @@ def _exponent(moments, count, operators, factor):
     spread = exponents[1:] - exponents[1:].mean()
     blocks = len(spread)
     return exponents[0], math.sqrt((blocks - 1) / blocks * (spread @ spread))
+
+
+def _check_apart(own, operators):
+    """Raise if an operator does not vary, or one is told by others, in all samples or in those without a block."""
+    variance = np.einsum("naa->na", own)
+    varies = variance > SINGULAR * variance[0]
+    if not varies.all():
+        raise ParameterError(
+            f"the operator {operators[int(np.argmin(varies.all(axis=0)))]!r} is the same in all blocked configurations "
+            "or in all but one block of them; pass more, or leave it out"
+        )
+    scale = np.sqrt(variance)
+    normed = own / scale[:, :, None] / scale[:, None, :]
+    if np.linalg.eigvalsh(normed).min() < SINGULAR:
+        raise ParameterError(
+            f"the operators {', '.join(operators)} are linearly dependent in the blocked configurations; pass "
+            "more, fewer levels, or leave the last operator out"
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -429,17 +436,13 @@ def match_couplings(
     operators = _checked_operators("operators", operators, EVEN)
     rng = None if rng is None else generator(rng)
     coarse = _series(small, operators, rule, factor, levels, rng)
-    fine = _series(large, operators, rule, factor, len(coarse.sides), rng)
-    if fine.sides[1:] != coarse.sides:
-        raise ParameterError(
-            f"the larger lattice must be {factor} times as large as the smaller one, got sides {fine.sides[0]} and "
-            f"{coarse.sides[0]}"
-        )
+    fine = _series(_larger(large, factor, coarse.sides[0]), operators, rule, factor, len(coarse.sides), rng)
     for series in (fine, coarse):
         blocks = _checked_blocks(blocks, len(series.sums[0]), len(operators))
     shifts, errors = [], []
     for level, blocked in enumerate(coarse.sums):
-        mixed, _ = _moments(coarse.sums[0], blocked, blocks, centred=True)
+        mixed, own = _moments(coarse.sums[0], blocked, blocks, centred=True)
+        _check_apart(own, operators)
         theirs, ours = (_means(one, blocks) for one in (fine.sums[level + 1], blocked))
         change = np.linalg.solve(mixed[0], theirs[0] - ours[0])
         of_large = np.linalg.solve(mixed[0], (theirs[1:] - ours[0])[:, :, None])[:, :, 0]
@@ -448,6 +451,18 @@ def match_couplings(
         shifts.append(change)
         errors.append(np.sqrt(variance))
     return MatchedCouplings(operators, coarse.sides, np.array(shifts), np.array(errors))
+
+
+def _larger(spins, factor, side):
+    """Yield the batches of a lattice that is larger than one of a side by a factor."""
+    for batch in spins if isinstance(spins, Iterator) else [spins]:
+        packed = _packed(batch)
+        if packed.columns != factor * side:
+            raise ParameterError(
+                f"the larger lattice must be {factor} times as large as the smaller one, got sides {packed.columns} "
+                f"and {side}"
+            )
+        yield packed
 
 
 def _means(sums, blocks):
